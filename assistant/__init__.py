@@ -1,0 +1,1 @@
+"""A question becomes passages, passages become a cited answer."""

@@ -1,0 +1,138 @@
+"""Everything that can go wrong between a question and its answer.
+
+StudyError                  (ingest.errors)
+└── ServerError             the model server, or what it sent; keeps the text that had come until then
+    ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
+    ├── ServerRefused       401 or 403: the API key
+    ├── ModelMissing        404: no such model, or no such path
+    ├── ServerBusy          429 or 503, after the retries that are safe
+    ├── ServerFailed        any other status that is not 200, a redirect among them
+    ├── ServerStalled       silence: before the first token, or in mid-answer
+    ├── ContextOverflow     the prompt and the answer do not fit the model's context
+    ├── AnswerCut           the connection ended before the answer did
+    ├── AnswerJunk          what came is not the OpenAI protocol
+    ├── AnswerEmpty         the answer ended without a word
+    ├── AnswerEndless       the model repeats itself, or ignores its limit
+    └── AnswerUnparsable    JSON was asked for, and this is not it
+"""
+
+from ingest.errors import StudyError
+
+
+class ServerError(StudyError):
+    """The model server did not give a whole answer; the passages can be shown all the same."""
+
+    partial: str = ""
+    """Answer text that had come before the failure."""
+    retry_after: float | None = None
+    """Seconds after which it is safe, and may help, to send the same again; None: it is not."""
+
+
+class ServerUnreachable(ServerError):
+    """No connection came about."""
+
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        remedy: str = "start one there, or set STUDY_LLM_URL",
+        *,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"no model server at {url}: {reason}; {remedy}")
+        self.retry_after = retry_after
+
+
+class ServerRefused(ServerError):
+    """The API key is missing or wrong."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(f"the model server at {url} answered {status}: set STUDY_LLM_API_KEY to its key")
+
+
+class ModelMissing(ServerError):
+    """The server does not know the model, or is no OpenAI server."""
+
+    def __init__(self, url: str, model: str, said: str) -> None:
+        super().__init__(
+            f"{url} answered 404 for {model or 'its list of models'}{said}; check STUDY_LLM_URL and STUDY_LLM_MODEL"
+        )
+
+
+class ServerBusy(ServerError):
+    """The server has no room for the request now."""
+
+    def __init__(self, url: str, status: int, *, retry_after: float | None) -> None:
+        super().__init__(
+            f"the model server at {url} is busy or still loading (it answered {status}); try again in a minute"
+        )
+        self.retry_after = retry_after
+
+
+class ServerFailed(ServerError):
+    """The server answered with a fault of its own."""
+
+    def __init__(self, url: str, status: int, said: str) -> None:
+        super().__init__(f"the model server at {url} answered {status}{said}; its log says more")
+
+
+class ServerStalled(ServerError):
+    """Nothing came within the time that a setting gives."""
+
+    def __init__(self, url: str, missing: str, setting: str) -> None:
+        super().__init__(f"the model server at {url} {missing}; if it is only slow, raise {setting}")
+
+
+class ContextOverflow(ServerError):
+    """The prompt, with the room kept for the answer, is longer than the model's context."""
+
+    def __init__(self, url: str, said: str, *, limit: int, wanted: int) -> None:
+        super().__init__(f"the prompt is too long for the model at {url}{said}; ask with fewer passages (-k)")
+        self.limit = limit
+        """The model's context, prompt and answer together, in tokens; 0: the server did not say."""
+        self.wanted = wanted
+        """Tokens of the prompt; 0: the server did not say."""
+
+
+class AnswerCut(ServerError):
+    """The connection ended, or the server gave up, before the answer was whole."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"the model server at {url} broke off before the answer was whole; see whether it still runs"
+        )
+
+
+class AnswerJunk(ServerError):
+    """The answer is not written in the OpenAI protocol."""
+
+    def __init__(self, url: str, what: str) -> None:
+        super().__init__(f"{url} does not speak the OpenAI protocol ({what}); check STUDY_LLM_URL")
+
+
+class AnswerEmpty(ServerError):
+    """The answer ended without a word of text."""
+
+    def __init__(self, model: str, reason: str | None) -> None:
+        spent = ": all of its tokens went into thinking" if reason == "length" else ""
+        remedy = "raise STUDY_LLM_MAX_ANSWER_TOKENS" if spent else "ask again, or serve another model"
+        super().__init__(f"the model {model} gave an empty answer{spent}; {remedy}")
+
+
+class AnswerEndless(ServerError):
+    """The model goes round in circles, or the server does not stop at the limit it was given."""
+
+    def __init__(self, model: str, what: str) -> None:
+        super().__init__(
+            f"the model {model} {what} and was stopped; ask in other words, or serve another model"
+        )
+
+
+class AnswerUnparsable(ServerError):
+    """The whole text is there, but it is not the JSON object that was asked for."""
+
+    def __init__(self, model: str, reason: str | None) -> None:
+        why = "was cut at its limit" if reason == "length" else "is not the JSON that was asked for"
+        keeps = "serve a model on a server that keeps to a schema"
+        remedy = "raise STUDY_LLM_MAX_ANSWER_TOKENS" if reason == "length" else keeps
+        super().__init__(f"the answer of the model {model} {why}; {remedy}")

@@ -1,0 +1,39 @@
+"""What a user can set about retrieving and answering."""
+
+from pydantic import Field, SecretStr
+
+from ingest.settings import IngestSettings
+
+
+class AssistantSettings(IngestSettings):
+    """Read from STUDY_* variables, then from `.env` in the working directory."""
+
+    llm_url: str = "http://127.0.0.1:8000/v1"
+    """Address of an OpenAI-compatible model server; the default is vLLM's own. No proxy is used to reach it."""
+
+    llm_model: str = ""
+    """Name of the model to ask; empty: the first that the server lists."""
+
+    llm_api_key: SecretStr = SecretStr("")
+    """API key of that server."""
+
+    llm_connect_ms: int = Field(default=300, ge=1)
+    """A server that has not said within this time what it serves counts as absent. Milliseconds."""
+
+    llm_first_token_s: float = Field(default=60, gt=0)
+    """Longest wait for the first token, queue and prompt included. Seconds."""
+
+    llm_stall_s: float = Field(default=20, gt=0)
+    """Longest silence between two tokens. Seconds."""
+
+    llm_context_tokens: int = Field(default=0, ge=0)
+    """Most tokens of prompt and answer together; 0: what the server says, or 4,096 where it says nothing."""
+
+    llm_max_answer_tokens: int = Field(default=1024, ge=1)
+    """Most tokens of an answer, a reasoning model's thinking included."""
+
+    llm_temperature: float = Field(default=0, ge=0)
+    """0 always takes the likeliest token."""
+
+    llm_seed: int = 0
+    """Makes sampling repeatable where the server can."""

@@ -1,0 +1,1 @@
+"""A case becomes an answer, an answer becomes a scored row."""

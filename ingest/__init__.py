@@ -1,0 +1,1 @@
+"""A note becomes chunks, chunks become vectors, vectors live in one index that always says what the folder says."""

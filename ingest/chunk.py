@@ -1,0 +1,234 @@
+"""A document becomes chunks that the embedding model can read whole.
+
+Blocks are packed, in order, until a chunk is full or its section ends; small sections are joined. A block that
+does not fit is split by llama-index's node parsers with the embedding model's own tokenizer: their import costs
+a second, so it waits until a block needs it. Every chunk is one stretch of the note's text.
+"""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ingest.read import Block, Document
+from ingest.sentences import split
+
+VERSION = 1
+"""Raise it when the same document gives other chunks."""
+HEADING_CHARACTERS = 120
+"""Most characters of title and headings before a chunk's text: some 40 tokens."""
+MOST_CHARACTERS = 100_000
+"""Longest stretch that is given to the splitter at once."""
+SMALL_SECTION = 60
+"""Tokens under which a section is joined with the next one."""
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+_NAMESPACE = uuid.UUID("6f1f4bb6-6d0d-5c0e-9c53-5b0c7a1d8f0a")
+
+
+class Place(NamedTuple):
+    """From `start` on, a chunk's text stands here."""
+
+    start: int
+    """Code point in the note's text."""
+    locator: str
+    heading: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of one version of a note, small enough to be embedded whole."""
+
+    path: str
+    """Relative to the notes folder, with slashes."""
+    version: str
+    """Which version of the file: a digest of its bytes and its reader."""
+    ordinal: int
+    """Position among the note's chunks, from 0."""
+    start: int
+    """First code point in the note's text."""
+    end: int
+    """One past the last."""
+    text: str
+    """Exactly the note's text from start to end."""
+    title: str
+    places: tuple[Place, ...]
+    """At least one; ordered by start, the first at or before the chunk's start."""
+
+    @property
+    def course(self) -> str:
+        """The sub-folder of the notes that it is in; empty at the top."""
+        head, slash, _ = self.path.partition("/")
+        return head if slash else ""
+
+    @property
+    def id(self) -> str:
+        """The point's id in the index: the same chunk has the same id on every machine."""
+        return chunk_id(self.path, self.version, self.ordinal)
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """Heading path of its first words."""
+        return self.places[0].heading
+
+    def place_at(self, offset: int) -> Place:
+        """Return where the text at a code point of the note stands."""
+        return next((place for place in reversed(self.places) if place.start <= offset), self.places[0])
+
+    @property
+    def heading_line(self) -> str:
+        """Title and headings in one line, as they are embedded before the text."""
+        return heading_line(self.title, self.heading)
+
+    @property
+    def words(self) -> str:
+        """Its text without marks: what the word search reads."""
+        return clean(self.text)
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedding model reads."""
+        return f"{self.heading_line}\n{self.words}" if self.heading_line else self.words
+
+    @property
+    def key(self) -> str:
+        """Digest of the embedded text: equal keys have equal vectors."""
+        return hashlib.sha256(self.embedded_text.encode()).hexdigest()[:32]
+
+
+def chunk_id(path: str, version: str, ordinal: int) -> str:
+    """Return the id of a note's chunk as a UUID in canonical form."""
+    return str(uuid.uuid5(_NAMESPACE, f"{path}\n{version}\n{ordinal}"))
+
+
+def heading_line(title: str, heading: Sequence[str]) -> str:
+    """Join title and headings, leaving out outer ones where the line would be long."""
+    names = [name for name in (title, *heading) if name]
+    while len(names) > 1 and len(" > ".join(names)) > HEADING_CHARACTERS:
+        names.pop(1 if len(names) > 2 else 0)
+    return " > ".join(names)[:HEADING_CHARACTERS]
+
+
+class _Piece(NamedTuple):
+    start: int
+    end: int
+    block: Block
+    tokens: int
+
+
+def chunk(
+    document: Document, *, path: str, version: str, count_tokens: CountTokens, most_tokens: int
+) -> list[Chunk]:
+    """Cut a document into chunks.
+
+    Args:
+        document: What a reader found.
+        path: The note's path, kept in each chunk.
+        version: The note's version, kept in each chunk.
+        count_tokens: Tokens of each text by the embedding model's tokenizer.
+        most_tokens: Most tokens of a chunk's own text, as it is embedded.
+    """
+    text = document.text
+    chunks: list[Chunk] = []
+    for group in _groups(_pieces(document, count_tokens, most_tokens), most_tokens):
+        places: list[Place] = []
+        for piece in group:
+            place = Place(piece.start, piece.block.locator, piece.block.heading)
+            if not places or places[-1][1:] != place[1:]:
+                places.append(place)
+        start, end = group[0].start, group[-1].end
+        chunks.append(
+            Chunk(path, version, len(chunks), start, end, text[start:end], document.title, tuple(places))
+        )
+    return chunks
+
+
+def _pieces(document: Document, count_tokens: CountTokens, most_tokens: int) -> list[_Piece]:
+    """Return the blocks, each with the headings that stand before it, cut where they are too long."""
+    text = document.text
+    ends = [0, *(block.end for block in document.blocks)]
+    starts = [_skip_space(text, end, block.start) for end, block in zip(ends, document.blocks, strict=False)]
+    spans = [(start, block.end) for start, block in zip(starts, document.blocks, strict=True)]
+    counts = _count(text, spans, count_tokens)
+    pieces: list[_Piece] = []
+    for (start, end), block, tokens in zip(spans, document.blocks, counts, strict=True):
+        if tokens <= most_tokens:
+            pieces.append(_Piece(start, end, block, tokens))
+            continue
+        cut = list(_split(text, start, end, block.kind, count_tokens, most_tokens))
+        sizes = _count(text, cut, count_tokens)
+        pieces += [_Piece(*span, block, size) for span, size in zip(cut, sizes, strict=True)]
+    return pieces
+
+
+def _skip_space(text: str, start: int, end: int) -> int:
+    return end - len(text[start:end].lstrip())
+
+
+def _count(text: str, spans: Sequence[tuple[int, int]], count_tokens: CountTokens) -> list[int]:
+    return count_tokens([clean(text[start:end]) for start, end in spans])
+
+
+def _groups(pieces: list[_Piece], most_tokens: int) -> Iterator[list[_Piece]]:
+    group: list[_Piece] = []
+    tokens = 0
+    for piece in pieces:
+        new_section = bool(group) and piece.block.heading != group[-1].block.heading
+        if group and (tokens + piece.tokens > most_tokens or (new_section and tokens >= SMALL_SECTION)):
+            yield group
+            group, tokens = [], 0
+        group.append(piece)
+        tokens += piece.tokens
+    if group:
+        yield group
+
+
+def _split(
+    text: str, start: int, end: int, kind: str, count_tokens: CountTokens, most_tokens: int
+) -> Iterator[tuple[int, int]]:
+    """Yield spans of a piece that is too long: whole sentences, or whole lines of code, tables and lists."""
+    from llama_index.core.node_parser import SentenceSplitter
+
+    def tokenizer(piece: str) -> list[int]:
+        # At least one: a piece of no tokens would be carried over into the next part as overlap.
+        return [0] * max(1, count_tokens([clean(piece)])[0])
+
+    splitter = SentenceSplitter(
+        chunk_size=most_tokens,
+        chunk_overlap=0,
+        tokenizer=tokenizer,
+        paragraph_separator="\n\n",
+        chunking_tokenizer_fn=split if kind == "text" else _lines,
+    )
+    while start < end:
+        stop = min(end, start + MOST_CHARACTERS)  # a line of 50 MB is cut somewhere, before it is looked at
+        for part in splitter.split_text(text[start:stop]):
+            found = text.index(part, start, stop)
+            start = found + len(part)
+            yield found, start
+        start = stop
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+_MARKUP = (
+    (re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)"), r"\1"),  # links and images keep their words
+    (re.compile(r"<!--.*?-->", re.DOTALL), " "),
+    (re.compile(r"</?[a-zA-Z][^>\n]*>"), " "),  # HTML tags
+    (re.compile(r"https?://\S+"), " "),
+    (re.compile(r"^\s*\|?[\s:|-]{5,}\|?\s*$", re.MULTILINE), ""),  # the line under a table's head
+    (re.compile(r"[*`]{1,3}|__"), ""),
+    (re.compile(r"[ \t]{2,}"), " "),
+    (re.compile(r"\n{3,}"), "\n\n"),
+)
+
+
+def clean(text: str) -> str:
+    """Return a text's words without Markdown and HTML marks: what is searched, never what is cited."""
+    for pattern, replacement in _MARKUP:
+        text = pattern.sub(replacement, text)
+    return text.strip()

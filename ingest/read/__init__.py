@@ -1,0 +1,89 @@
+"""A file becomes a document: its text, and where each block of it stands.
+
+One module per format, imported when a file of that format is first met. Offsets count code points in
+`Document.text`, which is stored as it is: whoever shows text cleans it then, so that offsets stay true.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from ingest.errors import Unreadable
+
+
+class Reader(NamedTuple):
+    """Which module reads a format, and the version of its text (raise it when the text changes)."""
+
+    module: str
+    version: int
+
+
+MARKDOWN, TEXT, PDF = Reader("markdown", 1), Reader("text", 1), Reader("pdf", 1)
+
+READERS: dict[str, Reader] = {
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".txt": TEXT,
+    ".text": TEXT,
+    ".pdf": PDF,
+}
+"""By lower-case suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The smallest piece that is kept whole where it fits: a paragraph, a list, a table, a code block."""
+
+    start: int
+    """First code point in the document's text."""
+    end: int
+    """One past the last code point."""
+    kind: str
+    """text, list, table, code or meta (front matter)."""
+    heading: tuple[str, ...]
+    """Headings above it, outermost first, without the document's title."""
+    locator: str
+    """Where a person finds it: 'page 3', 'slide 2', 'cell 5', '§ Sharding', '00:12:31', 'line 40'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a reader found in one file."""
+
+    text: str
+    """All of it, newlines as \\n, no lone surrogates."""
+    title: str
+    """What the file calls itself (front matter, first heading, metadata); may be empty."""
+    blocks: tuple[Block, ...]
+    """In order, not overlapping; what lies between them is only white space and headings."""
+    lost: tuple[str, ...] = ()
+    """Parts that could not be read, with the reason: 'page 7: bad stream'."""
+    remark: str = ""
+    """Something worth telling about a file that was read: 'not UTF-8, read as windows-1252'."""
+
+
+def reader_of(path: PurePath) -> Reader | None:
+    """Return the reader for a file's suffix, or None where no reader knows it."""
+    return READERS.get(path.suffix.lower())
+
+
+def read(path: Path, data: bytes) -> Document:
+    """Read one file.
+
+    Args:
+        path: Where it lies; only its suffix and name are used.
+        data: All of its bytes.
+
+    Raises:
+        Unreadable: It holds no text that can be indexed; says in which state it is and why.
+    """
+    reader = reader_of(path)
+    if reader is None:
+        raise Unreadable("skipped", f"no reader for {path.suffix or 'a file without a suffix'}")
+    if not data:
+        raise Unreadable("empty", "the file has no bytes")
+    document: Document = import_module(f"ingest.read.{reader.module}").read(path, data)
+    if not document.blocks:
+        raise Unreadable("empty", "the file holds no text")
+    return document

@@ -1,0 +1,65 @@
+"""XML and HTML bytes become trees: no network, no DTD, no entity is ever expanded.
+
+Tags are compared by their local name, so that the namespaces of Word, strict Open XML and XHTML read alike.
+"""
+
+from typing import TypeAlias
+
+import lxml.html
+from lxml import etree
+
+Element: TypeAlias = etree._Element
+
+
+def local(element: Element) -> str:
+    """Return an element's name without its namespace; '' for comments and the like."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def attribute(element: Element | None, name: str) -> str:
+    """Return the attribute with the local name `name`, or ''."""
+    if element is None:
+        return ""
+    return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def xml(data: bytes) -> tuple[Element | None, str]:
+    """Parse XML; what is malformed is read as far as it goes.
+
+    Returns:
+        The root, or None where nothing could be read; and what is wrong with it, or ''.
+    """
+    wrong = ""
+    for recover in (False, True):
+        parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, recover=recover, remove_comments=True, remove_pis=True
+        )
+        try:
+            root = etree.fromstring(data, parser)
+        except Exception as error:  # lxml raises its own, ValueError, LookupError and MemoryError on hostile bytes
+            wrong = wrong or f"malformed XML: {str(error).partition(' (<string>')[0]}"
+            continue
+        if root is None:
+            break
+        dtd = root.getroottree().docinfo.internalDTD
+        if dtd is not None and any(True for _ in dtd.iterentities()):
+            return None, "declares XML entities, which are not read"
+        return root, wrong
+    return None, wrong or "no XML element"
+
+
+def html(text: str) -> Element | None:
+    """Parse HTML as a browser would; None where it holds no element."""
+    parser = lxml.html.HTMLParser(
+        encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        return lxml.html.document_fromstring(text.encode(), parser)
+    except Exception:  # lxml raises its own, ValueError and MemoryError; to the reader all mean: no page
+        return None
+
+
+def walk(root: Element) -> "etree.iterwalk":
+    """Return an iterator of ('start' or 'end', element); its `skip_subtree()` jumps to the end of the element."""
+    return etree.iterwalk(root, events=("start", "end"))

@@ -1,0 +1,36 @@
+"""What a user can set about notes and their index."""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class IngestSettings(BaseSettings):
+    """Read from STUDY_* variables, then from `.env` in the working directory."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STUDY_", env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    home: Path = Field(default_factory=lambda: user_data_path("study-assistant"))
+    """Folder of the index, the prepared models and everything else that is kept."""
+
+    notes: Path = Path(__file__).resolve().parent.parent / "corpus"
+    """Folder of the notes; each of its sub-folders is a course. It is only ever read."""
+
+    embed_model: str = ""
+    """Name or path of a sentence-transformers model; empty: all-MiniLM-L6-v2, which is installed."""
+
+    chunk_tokens: int = Field(default=0, ge=0)
+    """Most tokens of a chunk's own text, by the embedding model's tokenizer; 0: what the model reads best."""
+
+    max_file_mb: int = Field(default=64, ge=1)
+    """Larger files are listed as skipped. MiB."""
+
+    qdrant_url: str = ""
+    """Address of a Qdrant server; empty: the engine embedded in this process."""
+
+    qdrant_api_key: SecretStr = SecretStr("")
+    """API key of that server."""
