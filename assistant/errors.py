@@ -1,6 +1,7 @@
 """Everything that can go wrong between a question and its answer.
 
 StudyError                  (ingest.errors)
+├── QuestionRejected        an empty or endless question
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -17,6 +18,10 @@ StudyError                  (ingest.errors)
 """
 
 from ingest.errors import StudyError
+
+
+class QuestionRejected(StudyError):
+    """The question can't be asked as it is."""
 
 
 class ServerError(StudyError):
@@ -55,7 +60,8 @@ class ModelMissing(ServerError):
 
     def __init__(self, url: str, model: str, said: str) -> None:
         super().__init__(
-            f"{url} answered 404 for {model or 'its list of models'}{said}; check STUDY_LLM_URL and STUDY_LLM_MODEL"
+            f"{url} does not have {model or 'a list of models'} (it answered 404{said}); "
+            "check STUDY_LLM_URL and STUDY_LLM_MODEL"
         )
 
 
@@ -64,7 +70,7 @@ class ServerBusy(ServerError):
 
     def __init__(self, url: str, status: int, *, retry_after: float | None) -> None:
         super().__init__(
-            f"the model server at {url} is busy or still loading (it answered {status}); try again in a minute"
+            f"the model server at {url} answered {status}: it is busy or still loading; try again in a minute"
         )
         self.retry_after = retry_after
 
@@ -73,7 +79,9 @@ class ServerFailed(ServerError):
     """The server answered with a fault of its own."""
 
     def __init__(self, url: str, status: int, said: str) -> None:
-        super().__init__(f"the model server at {url} answered {status}{said}; its log says more")
+        super().__init__(
+            f"the model server at {url} answered {status}{said}; see its log, or check STUDY_LLM_URL"
+        )
 
 
 class ServerStalled(ServerError):

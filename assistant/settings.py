@@ -8,8 +8,14 @@ from ingest.settings import IngestSettings
 class AssistantSettings(IngestSettings):
     """Read from STUDY_* variables, then from `.env` in the working directory."""
 
+    top_k: int = Field(default=6, ge=1, le=50)
+    """Most passages that an answer is made from."""
+
+    rerank_model: str = ""
+    """Name or path of a sentence-transformers cross-encoder that reads the best candidates again; empty: none."""
+
     llm_url: str = "http://127.0.0.1:8000/v1"
-    """Address of an OpenAI-compatible model server; the default is vLLM's own. No proxy is used to reach it."""
+    """Address of an OpenAI-compatible model server, reached without a proxy; the default is vLLM's own."""
 
     llm_model: str = ""
     """Name of the model to ask; empty: the first that the server lists."""

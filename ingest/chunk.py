@@ -17,8 +17,6 @@ from ingest.sentences import split
 
 VERSION = 1
 """Raise it when the same document gives other chunks."""
-HEADING_CHARACTERS = 120
-"""Most characters of title and headings before a chunk's text: some 40 tokens."""
 MOST_CHARACTERS = 100_000
 """Longest stretch that is given to the splitter at once."""
 SMALL_SECTION = 60
@@ -79,36 +77,27 @@ class Chunk:
 
     @property
     def heading_line(self) -> str:
-        """Title and headings in one line, as they are embedded before the text."""
-        return heading_line(self.title, self.heading)
+        """Title and headings in one line, for people and for the model that answers."""
+        return " > ".join(dict.fromkeys(name for name in (self.title, *self.heading) if name))
 
     @property
     def words(self) -> str:
-        """Its text without marks: what the word search reads."""
+        """Its text without marks: what is embedded, and what the word search reads.
+
+        The headings that stand in it are part of it. A title put before every chunk of a note was measured: it
+        found no more, and made it harder to tell a note on the subject from a note with the answer.
+        """
         return clean(self.text)
 
     @property
-    def embedded_text(self) -> str:
-        """What the embedding model reads."""
-        return f"{self.heading_line}\n{self.words}" if self.heading_line else self.words
-
-    @property
     def key(self) -> str:
-        """Digest of the embedded text: equal keys have equal vectors."""
-        return hashlib.sha256(self.embedded_text.encode()).hexdigest()[:32]
+        """Digest of what is embedded: equal keys have equal vectors."""
+        return hashlib.sha256(self.words.encode()).hexdigest()[:32]
 
 
 def chunk_id(path: str, version: str, ordinal: int) -> str:
     """Return the id of a note's chunk as a UUID in canonical form."""
     return str(uuid.uuid5(_NAMESPACE, f"{path}\n{version}\n{ordinal}"))
-
-
-def heading_line(title: str, heading: Sequence[str]) -> str:
-    """Join title and headings, leaving out outer ones where the line would be long."""
-    names = [name for name in (title, *heading) if name]
-    while len(names) > 1 and len(" > ".join(names)) > HEADING_CHARACTERS:
-        names.pop(1 if len(names) > 2 else 0)
-    return " > ".join(names)[:HEADING_CHARACTERS]
 
 
 class _Piece(NamedTuple):

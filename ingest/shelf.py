@@ -12,8 +12,8 @@ from ingest.index import EdgeStore, ServerStore, Store, View
 from ingest.ledger import Ledger
 from ingest.settings import IngestSettings
 
-HEADING_AND_SPECIAL_TOKENS = 66
-"""Room that a chunk's own text leaves for its heading line and the model's special tokens."""
+SPECIAL_TOKENS = 2
+"""What a BERT-like model adds to each text."""
 BEST_TOKENS = 190
 """Chunk size that retrieved best on four courses with a model that reads 256 tokens (docs/LOG.md)."""
 
@@ -56,7 +56,7 @@ class Shelf:
     @property
     def chunk_tokens(self) -> int:
         """Most tokens of a chunk's own text."""
-        room = max(16, self.embedder.model.max_tokens - HEADING_AND_SPECIAL_TOKENS)
+        room = max(16, self.embedder.model.max_tokens - SPECIAL_TOKENS)
         return min(self.settings.chunk_tokens or BEST_TOKENS, room)
 
     @property

@@ -325,7 +325,7 @@ class _Work:
     def _embed(self, chunks: Sequence[Chunk], reusable: "_Reusable") -> None:
         vectors = reusable.take(chunks)
         new = [chunk for chunk in chunks if chunk.key not in vectors]
-        found = self._shelf.embedder.encode_documents([chunk.embedded_text for chunk in new])
+        found = self._shelf.embedder.encode_documents([chunk.words for chunk in new])
         vectors |= {chunk.key: vector for chunk, vector in zip(new, found, strict=True)}
         draft = self._open(self._base if self._known else 0)
         draft.add([Entry(chunk, vectors[chunk.key]) for chunk in chunks])

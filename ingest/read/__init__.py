@@ -4,6 +4,7 @@ One module per format, imported when a file of that format is first met. Offsets
 `Document.text`, which is stored as it is: whoever shows text cleans it then, so that offsets stay true.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePath
@@ -20,6 +21,13 @@ class Reader(NamedTuple):
 
 
 MARKDOWN, TEXT, PDF = Reader("markdown", 1), Reader("text", 1), Reader("pdf", 1)
+DOCX, PPTX, HTML, EPUB = Reader("docx", 1), Reader("pptx", 1), Reader("html", 1), Reader("epub", 1)
+NOTEBOOK, SUBTITLES, TABLE, CODE = (
+    Reader("ipynb", 1),
+    Reader("subtitles", 1),
+    Reader("csv_rows", 1),
+    Reader("code", 1),
+)
 
 READERS: dict[str, Reader] = {
     ".md": MARKDOWN,
@@ -27,6 +35,29 @@ READERS: dict[str, Reader] = {
     ".txt": TEXT,
     ".text": TEXT,
     ".pdf": PDF,
+    ".docx": DOCX,
+    ".docm": DOCX,
+    ".pptx": PPTX,
+    ".pptm": PPTX,
+    ".ppsx": PPTX,
+    ".html": HTML,
+    ".htm": HTML,
+    ".xhtml": HTML,
+    ".epub": EPUB,
+    ".ipynb": NOTEBOOK,
+    ".vtt": SUBTITLES,
+    ".srt": SUBTITLES,
+    ".csv": TABLE,
+    ".tsv": TABLE,
+    **dict.fromkeys(
+        (
+            *(".py", ".pyi", ".js", ".mjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".scala", ".swift"),
+            *(".go", ".rs", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".cuh", ".cs", ".rb", ".php", ".r"),
+            *(".jl", ".lua", ".hs", ".sh", ".bash", ".ps1", ".sql", ".proto", ".tf"),
+            *(".yaml", ".yml", ".toml", ".json"),
+        ),
+        CODE,
+    ),
 }
 """By lower-case suffix."""
 
@@ -68,12 +99,20 @@ def reader_of(path: PurePath) -> Reader | None:
     return READERS.get(path.suffix.lower())
 
 
-def read(path: Path, data: bytes) -> Document:
+def _read_here(reader: Reader, path: Path, data: bytes) -> Document:
+    document: Document = import_module(f"ingest.read.{reader.module}").read(path, data)
+    return document
+
+
+def read(
+    path: Path, data: bytes, *, run: Callable[[Reader, Path, bytes], Document] = _read_here
+) -> Document:
     """Read one file.
 
     Args:
         path: Where it lies; only its suffix and name are used.
         data: All of its bytes.
+        run: How a reader is run; `worker.py` does it in another process.
 
     Raises:
         Unreadable: It holds no text that can be indexed; says in which state it is and why.
@@ -83,7 +122,7 @@ def read(path: Path, data: bytes) -> Document:
         raise Unreadable("skipped", f"no reader for {path.suffix or 'a file without a suffix'}")
     if not data:
         raise Unreadable("empty", "the file has no bytes")
-    document: Document = import_module(f"ingest.read.{reader.module}").read(path, data)
+    document = run(reader, path, data)
     if not document.blocks:
         raise Unreadable("empty", "the file holds no text")
     return document

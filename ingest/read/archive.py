@@ -1,7 +1,9 @@
 """A file that is a zip inside (.docx, .pptx, .epub), checked before anything of it is expanded.
 
-    word/document.xml            the text
-    word/_rels/document.xml.rels its relationships: <Relationship Id="rId7" Type="…/footnotes" Target="footnotes.xml"/>
+    word/document.xml             the text
+    word/_rels/document.xml.rels  <Relationship Id="rId7" Type="…/footnotes" Target="footnotes.xml"/> …
+
+Names are compared in lower case, as Office does.
 """
 
 import re
@@ -12,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from ingest.errors import Unreadable
-from ingest.read.markup import Element, attribute, xml
+from ingest.read.markup import Element, attribute, nothing, xml
 
 _MIB = 1 << 20
 _ENTRIES = 20_000
@@ -30,6 +32,7 @@ _OTHERS = (
     (re.compile(rb"(?i)\s*<(?:!doctype html|html|head|body)"), "a web page (.html)"),
     (re.compile(rb"\s*<\?xml"), "XML"),
 )
+_MADE_UP = re.compile(r"(?i)powerpoint|^microsoft word|^untitled")
 
 
 class Relation(NamedTuple):
@@ -61,7 +64,9 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
             entries = self._zip.infolist()
-        except Exception as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
+        except (
+            Exception
+        ) as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
             raise Unreadable("failed", _mistaken(data, what)) from error
         _check(entries, len(data))
         self._entries = {_plain(entry.filename): entry for entry in entries}
@@ -84,45 +89,45 @@ class Archive:
             raise Unreadable("failed", f"{_shown(name)} would take {entry.file_size // _MIB} MiB")
         try:
             return self._zip.read(entry)
-        except Exception as error:  # zlib.error, EOFError, BadZipFile, NotImplementedError, RuntimeError, lzma's own
+        except (
+            Exception
+        ) as error:  # zlib.error, EOFError, BadZipFile, NotImplementedError, RuntimeError, lzma's own
             raise Unreadable("failed", f"{_shown(name)} is damaged") from error
 
-    def xml(self, name: str, label: str) -> Element | None:
-        """Return the root of an XML part, or None where nothing of it can be read.
+    def xml(self, name: str, label: str) -> Element:
+        """Return the root of an XML part, `nothing()` where it can't be read.
 
         Args:
-            name: The part.
+            name: The part; '' where there is none, which is no loss.
             label: What `lost` calls it if it can't be read, or not to its end: 'slide 3'.
         """
         try:
-            root, wrong = xml(self.read(name))
+            root, wrong = xml(self.read(name)) if name else (nothing(), "")
         except Unreadable as error:
-            root, wrong = None, error.reason
+            root, wrong = nothing(), error.reason
         if wrong:
-            self.lost.append(f"{label}: {wrong}" + ("" if root is None else "; read as far as it goes"))
+            self.lost.append(f"{label}: {wrong}" + ("; read as far as it goes" if len(root) else ""))
         return root
 
     def related(self, name: str) -> dict[str, Relation]:
-        """Return the parts that a part of an Office file points to, by relationship id; '' is the file itself."""
+        """Return what a part of an Office file points to, by relationship id; '' is the file itself."""
         folder, _, base = name.rpartition("/")
         rels = join(folder, "_rels", f"{base}.rels")
-        if _plain(rels) not in self._entries:
-            return {}
-        root = self.xml(rels, f"relationships of {_shown(name) or 'the file'}")
+        known = _plain(rels) in self._entries
+        root = self.xml(rels if known else "", f"relationships of {_shown(name) or 'the file'}")
         return {
             attribute(entry, "Id"): Relation(
                 attribute(entry, "Type").rpartition("/")[2], resolve(name, attribute(entry, "Target"))
             )
-            for entry in (() if root is None else root.iter("{*}Relationship"))
+            for entry in root.iter("{*}Relationship")
             if attribute(entry, "TargetMode") != "External"
         }
 
     def title(self) -> str:
-        """Return the title among an Office file's properties, or ''."""
-        if "docprops/core.xml" not in self._entries:
-            return ""
-        root = self.xml("docProps/core.xml", "document properties")
-        return "" if root is None else root.findtext("{*}title") or ""
+        """Return the title among an Office file's properties; '' for none, or one that Office made up."""
+        name = "docprops/core.xml" if "docprops/core.xml" in self._entries else ""
+        title = self.xml(name, "document properties").findtext("{*}title") or ""
+        return "" if _MADE_UP.search(title) else title
 
 
 def resolve(base: str, target: str) -> str:
@@ -141,7 +146,9 @@ def _shown(name: str) -> str:
 def _check(entries: list[zipfile.ZipInfo], size: int) -> None:
     expanded = sum(entry.file_size for entry in entries)
     if len(entries) > _ENTRIES:
-        raise Unreadable("failed", f"{len(entries)} files in one archive; {_ENTRIES} are the most that are read")
+        raise Unreadable(
+            "failed", f"{len(entries)} files in one archive; {_ENTRIES} are the most that are read"
+        )
     if expanded - size > _EXPANDED or (expanded > _SMALL and expanded > _RATIO * size):
         raise Unreadable("failed", f"a decompression bomb: {size} bytes would become {expanded}")
     for entry in entries:
@@ -156,7 +163,9 @@ def _ole(data: bytes, what: str) -> Unreadable:
     """Tell an encrypted Office file from one of the binary formats before 2007: both are OLE containers."""
     if "EncryptedPackage".encode("utf-16-le") in data:
         return Unreadable("encrypted", "protected by a password; save a copy without one")
-    return Unreadable("failed", f"not {what}, but a binary Office file from before 2007; save it in the new format")
+    return Unreadable(
+        "failed", f"not {what}, but a binary Office file from before 2007; save it in the new format"
+    )
 
 
 def _mistaken(data: bytes, what: str) -> str:

@@ -1,7 +1,7 @@
 """Pieces of a file become one text with exact offsets, whatever format they came from.
 
-Readers lay headings and pieces one after another, a blank line between. A heading with nothing below it becomes
-a block itself, so that every word of a file can be found.
+Readers lay headings and pieces one after another, a blank line between. A heading with nothing below it
+becomes a block itself, so that every word of a file can be found.
 """
 
 import re
@@ -18,7 +18,9 @@ def fit(text: str) -> str:
     """Return `text` with newlines as \\n and U+FFFD for NULs and lone surrogates."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if _UNFIT.search(text):  # the round trip also joins pairs that JSON brought in two halves
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+        text = (
+            text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+        )
     return text
 
 
@@ -35,7 +37,9 @@ def raised(text: str) -> str:
 def table_text(rows: list[list[str]]) -> str:
     """Return a table as Markdown writes it; the first row is its header, empty rows are dropped."""
     lines = [
-        "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows if any(row)
+        "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in row) + " |"
+        for row in rows
+        if any(row)
     ]
     if len(lines) > 1:
         lines.insert(1, "|" + " --- |" * len(next(row for row in rows if any(row))))
@@ -49,13 +53,14 @@ class Draft:
         self.title = title
         """Left empty, the only level 1 heading becomes the title."""
         self.place = place
-        """Locator of what is added next; where empty: '§ heading', and before the first heading 'paragraph N'."""
+        """Locator of what is added next; where empty, '§ heading', or 'paragraph N' before the first one."""
         self.lost: list[str] = []
         self._pieces: list[str] = []
         self._length = 0
         self._blocks: list[Block] = []
         self._path: list[tuple[int, str]] = []
         self._tops: list[str] = []
+        self._first = ""
         self._bare: Block | None = None
         """The last heading, while nothing stands below it."""
 
@@ -63,6 +68,11 @@ class Draft:
     def length(self) -> int:
         """Code points so far: where the next piece starts."""
         return self._length
+
+    @property
+    def first(self) -> str:
+        """The first heading, '' where there is none yet."""
+        return self._first
 
     @property
     def headed(self) -> bool:
@@ -81,6 +91,7 @@ class Draft:
         self._path = [entry for entry in self._path if entry[0] < level]
         parents = tuple(above for _, above in self._path)
         self._path.append((level, name))
+        self._first = self._first or name
         if level == 1:
             self._tops.append(name)
         start, end = self._lay(name)
@@ -89,7 +100,11 @@ class Draft:
     def add(self, text: str, kind: str = "text", place: str = "") -> None:
         """Add a piece of the file; white space around it is dropped, but for the indent of its first line."""
         text = fit(text).rstrip()
-        text = text[len(text) - len(text.lstrip()) :] if kind == "text" else re.sub(r"\A(?:[^\S\n]*\n)+", "", text)
+        text = (
+            text[len(text) - len(text.lstrip()) :]
+            if kind == "text"
+            else re.sub(r"\A(?:[^\S\n]*\n)+", "", text)
+        )
         if not text:
             return
         self._bare = None

@@ -1,4 +1,4 @@
-"""Word (.docx, .docm): headings, paragraphs, lists, tables, notes and text boxes, from the document's own XML.
+"""Word (.docx, .docm): headings, paragraphs, lists, tables, notes and text boxes, from the file's own XML.
 
     <w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:t>Sharding</w:t></w:r></w:p>
 
@@ -24,10 +24,21 @@ _HEADING = re.compile(
     r"(?:heading|titre|überschrift|berschrift|título|ttulo|titolo|kop|rubrik|overskrift|otsikko|nagłówek|nagwek"
     r"|nadpis|заголовок|标题|見出し)\s*([1-9])"
 )
-"""Style names, lower case; Word drops the umlauts from a localized style's id, and keeps 'heading 1' as its name."""
+"""Style names, lower case. Word drops umlauts from the id of a localized style, whose name is 'heading 1'."""
 _CODE = re.compile(r"code|preformatted|listing")
 _CONTENTS = re.compile(r"toc\s*(?:\d|heading)|table of contents")
-_DROPPED = {"pPr", "rPr", "sectPr", "del", "moveFrom", "instrText", "delText", "delInstrText", "rt", "Fallback"}
+_DROPPED = {
+    "pPr",
+    "rPr",
+    "sectPr",
+    "del",
+    "moveFrom",
+    "instrText",
+    "delText",
+    "delInstrText",
+    "rt",
+    "Fallback",
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,12 @@ def read(path: Path, data: bytes) -> Document:
         (to.target for to in archive.related("").values() if to.kind == "officeDocument"), "word/document.xml"
     )
     root = archive.xml(main, "document")
-    if root is None:
-        raise Unreadable("failed", archive.lost[-1])
     body = root.find("{*}body")
-    if local(root) != "document" or body is None:
-        raise Unreadable("failed", f"not a Word document: its main part is <{local(root)}>")
+    if body is None:
+        reason = (
+            archive.lost[-1] if archive.lost else f"not a Word document: its main part is <{local(root)}>"
+        )
+        raise Unreadable("failed", reason)
     reading = _Reading(archive, main)
     reading.body(body)
     reading.draft.lost += archive.lost
@@ -65,13 +77,12 @@ class _Reading:
     def __init__(self, archive: Archive, main: str) -> None:
         parts = {to.kind: to.target for to in archive.related(main).values()}
         self.draft = Draft()
-        self._styles = _styles(archive.xml(parts["styles"], "styles") if "styles" in parts else None)
-        self._formats = _formats(archive.xml(parts["numbering"], "numbering") if "numbering" in parts else None)
+        self._styles = _styles(archive.xml(parts.get("styles", ""), "styles"))
+        self._formats = _formats(archive.xml(parts.get("numbering", ""), "numbering"))
         self._notes = {
             (kind, attribute(note, "id")): note
             for kind in ("footnote", "endnote")
-            if (part := parts.get(f"{kind}s"))
-            for note in (archive.xml(part, f"{kind}s") or ())
+            for note in archive.xml(parts.get(f"{kind}s", ""), f"{kind}s")
         }
         self._numbers: Counter[tuple[str, int]] = Counter()
         self._paragraphs = 0
@@ -255,9 +266,9 @@ def _named(name: str) -> _Style:
     return _Style(name, int(heading[1]) if heading else 0)
 
 
-def _styles(root: Element | None) -> dict[str, _Style]:
+def _styles(root: Element) -> dict[str, _Style]:
     """Return the paragraph styles by their id."""
-    found = {attribute(style, "styleId"): style for style in (() if root is None else root.iter("{*}style"))}
+    found = {attribute(style, "styleId"): style for style in root.iter("{*}style")}
     styles: dict[str, _Style] = {}
 
     def resolve(key: str, depth: int) -> _Style:
@@ -278,10 +289,8 @@ def _styles(root: Element | None) -> dict[str, _Style]:
     return styles
 
 
-def _formats(root: Element | None) -> dict[tuple[str, int], str]:
+def _formats(root: Element) -> dict[tuple[str, int], str]:
     """Return the number format of each list and level: 'bullet', 'decimal', 'lowerLetter' …"""
-    if root is None:
-        return {}
     abstract = {
         attribute(scheme, "abstractNumId"): {
             _whole(attribute(level, "ilvl"), 0): attribute(level.find("{*}numFmt"), "val")

@@ -2,8 +2,8 @@
 
     META-INF/container.xml → OEBPS/content.opf: <spine><itemref idref="c1"/>…</spine> → OEBPS/c1.xhtml
 
-A chapter is found by its place among the parts of the book that hold text, the title page included; its title,
-from the table of contents, stands above it.
+A chapter is found by its place among the parts of the book that hold text, the title page included; its
+title, from the table of contents, stands above it.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from ingest.read import Document
 from ingest.read.archive import Archive, resolve
 from ingest.read.compose import Draft, one_line
 from ingest.read.html import flow, page
-from ingest.read.markup import Element, attribute, local
+from ingest.read.markup import Element, attribute
 from ingest.read.text import decode
 
 _FONT_CIPHERS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
@@ -29,7 +29,9 @@ def read(path: Path, data: bytes) -> Document:
         for entry in package.iterfind("{*}spine/{*}itemref")
         if attribute(entry, "idref") in manifest
     ]
-    parts = [resolve(name, attribute(item, "href")) for item in spine if "nav" not in attribute(item, "properties")]
+    parts = [
+        resolve(name, attribute(item, "href")) for item in spine if "nav" not in attribute(item, "properties")
+    ]
     locked = _locked(archive)
     if parts and locked.issuperset(parts):
         raise Unreadable("encrypted", "the book is locked by its seller (DRM)")
@@ -56,10 +58,12 @@ def read(path: Path, data: bytes) -> Document:
 def _package(archive: Archive) -> tuple[str, Element]:
     """Return the book's list of parts, and its name."""
     container = archive.xml("META-INF/container.xml", "container")
-    pointer = None if container is None else container.find("{*}rootfiles/{*}rootfile")
-    name = attribute(pointer, "full-path") or next((name for name in archive.names if name.endswith(".opf")), "")
-    package = archive.xml(name, "package") if name else None
-    if package is None:
+    pointer = container.find("{*}rootfiles/{*}rootfile")
+    name = attribute(pointer, "full-path") or next(
+        (name for name in archive.names if name.endswith(".opf")), ""
+    )
+    package = archive.xml(name, "package")
+    if package.find("{*}spine") is None:
         raise Unreadable("failed", "not an EPUB book: it lists no chapters")
     return name, package
 
@@ -71,7 +75,7 @@ def _locked(archive: Archive) -> set[str]:
     root = archive.xml("META-INF/encryption.xml", "encryption")
     return {
         resolve("", attribute(reference, "URI"))
-        for entry in (() if root is None else root.iter("{*}EncryptedData"))
+        for entry in root.iter("{*}EncryptedData")
         if attribute(entry.find("{*}EncryptionMethod"), "Algorithm") not in _FONT_CIPHERS
         for reference in entry.iter("{*}CipherReference")
     }
@@ -83,15 +87,12 @@ def _contents(archive: Archive, name: str, manifest: list[Element]) -> dict[str,
     for item in manifest:
         part = resolve(name, attribute(item, "href"))
         if "nav" in attribute(item, "properties").split():
-            root = archive.xml(part, "table of contents")
-            links = () if root is None else root.iter("{*}a")
+            links = archive.xml(part, "table of contents").iter("{*}a")
             entries = [(attribute(link, "href"), "".join(link.itertext())) for link in links]
         elif attribute(item, "media-type") == "application/x-dtbncx+xml":
-            root = archive.xml(part, "table of contents")
-            points = () if root is None else root.iter("{*}navPoint")
             entries = [
                 (attribute(point.find("{*}content"), "src"), point.findtext("{*}navLabel/{*}text") or "")
-                for point in points
+                for point in archive.xml(part, "table of contents").iter("{*}navPoint")
             ]
         else:
             continue

@@ -1,9 +1,9 @@
 """Web pages (.html, .htm, .xhtml): what a page says, without what its site puts around it. EPUB chapters too.
 
-    <body><nav>…</nav><main><h1>Sharding</h1><p>FSDP shards <em>parameters</em> …</p></main><footer>…</footer></body>
+    <body><nav>…</nav><main><h1>Sharding</h1><p>FSDP shards <em>parameters</em> …</p></main></body>
 
-The main part is taken where the page marks one and little would be lost; where the boilerplate rules would take
-away much of the page they are not believed. Scripts do not run, and nothing is fetched.
+The main part is taken where the page marks one and little would be lost; where the boilerplate rules would
+take away much of the page they are not believed. Scripts do not run, and nothing is fetched.
 """
 
 import html
@@ -19,17 +19,19 @@ from ingest.read.markup import html as parse
 from ingest.read.maths import formula
 from ingest.read.text import decode
 
-_CHARSET = re.compile(rb"""<(?:meta\b[^>]{0,200}?\bcharset|\?xml\b[^>]{0,200}?\bencoding)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.I)
+_CHARSET = re.compile(
+    rb"""<(?:meta\b[^>]{0,200}?\bcharset|\?xml\b[^>]{0,200}?\bencoding)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.I
+)
 _TEXT_CHARSET = re.compile(
     r"utf-?8|us-ascii|ascii|iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+|koi8-[ru]|gb\w*|big5\w*|euc-\w+|shift[_-]jis|iso-2022-jp"
 )
-_XHTML = re.compile(r"\s*<\?xml\b|[^>]{0,500}<html\b[^>]*http://www\.w3\.org/1999/xhtml", re.I)
+_XHTML = re.compile(r"\s*<\?xml\b|(?s:.{0,1000}?)http://www\.w3\.org/1999/xhtml")
 _ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)\w{2,31};")
 
 _SILENT = {
-    *("script", "style", "noscript", "template", "svg", "iframe", "object", "canvas", "audio", "video", "head"),
-    *("button", "select", "textarea", "input", "datalist", "rp", "rt"),
-}
+    "script", "style", "noscript", "template", "svg", "iframe", "object", "canvas", "audio", "video", "head",
+    "button", "select", "textarea", "input", "datalist", "rp", "rt",
+}  # fmt: skip
 _AROUND = {"nav", "footer", "header", "aside"}
 _ROLES = {"navigation", "banner", "contentinfo", "search", "complementary", "dialog", "alertdialog"}
 _NOISE = re.compile(
@@ -39,19 +41,20 @@ _NOISE = re.compile(
     r"|masthead|\bfooter\b|\bbanner\b|comments?-(?:area|list|section)|disqus|\btoc\b|table-of-contents",
     re.I,
 )
-_ASIDE_KEPT = re.compile(r"\b(?:note|tip|warning|caution|important|admonition|callout|footnotes?|sidenote)\b", re.I)
+_ASIDE_KEPT = re.compile(
+    r"\b(?:note|tip|warning|caution|important|admonition|callout|footnotes?|sidenote)\b", re.I
+)
 _MAIN_SHARE = 0.6
 """Least share of the page's words that its main part must hold to be taken for the whole."""
-_NOISE_SHARE = 0.5
-"""Most of the words that boilerplate rules by name may take away; beyond, the names mean something else."""
 
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _LISTS = {"ul", "ol", "dl", "menu", "dir"}
 _BLOCKS = _HEADINGS | _LISTS | {
-    *("address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div"),
-    *("dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "li"),
-    *("main", "nav", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
-}
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog",
+    "div", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html",
+    "legend", "li", "main", "nav", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
+    "thead", "tr",
+}  # fmt: skip
 _BREAK = "\0"
 """A line break that is meant, unlike those of the source; no NUL is in a page that was made fit."""
 _CELL = 1000
@@ -74,9 +77,11 @@ def page(text: str) -> Element | None:
     """Return the tree of a page, read as XML where it is well-formed XHTML, else as browsers read HTML."""
     text = fit(text)
     if _XHTML.match(text):
-        plain = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("&", "&amp;").replace("<", "&lt;"), text)
+        plain = _ENTITY.sub(
+            lambda match: html.unescape(match[0]).replace("&", "&amp;").replace("<", "&lt;"), text
+        )
         root, wrong = xml(re.sub(r"\A\s*<\?xml.*?\?>", "", plain).encode())
-        if root is not None and not wrong:
+        if not wrong:
             return root
     return parse(text)
 
@@ -89,76 +94,92 @@ def flow(root: Element, draft: Draft, skipped: Iterable[Element] = ()) -> None:
 def _decode(data: bytes) -> tuple[str, str]:
     declared = _CHARSET.search(data[:4096])
     name = declared[1].decode().lower() if declared else ""
-    if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff") or not _TEXT_CHARSET.fullmatch(name):
+    if (
+        data[:3] == b"\xef\xbb\xbf"
+        or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        or not _TEXT_CHARSET.fullmatch(name)
+    ):
         return decode(data)
     name = {"iso-8859-1": "windows-1252", "latin-1": "windows-1252", "latin1": "windows-1252"}.get(name, name)
     try:
         return data.decode(name), ""
     except LookupError:
         return decode(data)
-    except UnicodeError as error:
-        return data.decode(name, "replace"), f"not all {name}: {error.reason if isinstance(error, UnicodeDecodeError) else error}"
+    except UnicodeDecodeError as error:
+        return data.decode(name, "replace"), f"declared as {name}, but not from byte {error.start} on"
 
 
 def _title(root: Element) -> str:
-    return next((name for tag in ("title", "h1") for found in root.iter(f"{{*}}{tag}") if (name := _plain(found))), "")
+    return next(
+        (name for tag in ("title", "h1") for found in root.iter(f"{{*}}{tag}") if (name := _plain(found))), ""
+    )
 
 
 def _content(root: Element) -> tuple[Element, set[Element]]:
     """Return the part of the page to read, and what to skip in it."""
     body = next(root.iter("{*}body"), root)
-    around = {element for element in body.iter() if local(element) in _AROUND and not _is_content(element)}
-    sizes = _sizes(body, around)
-    if sizes[body] < _NOISE_SHARE * _sizes(body, set())[body]:
-        around, sizes = set(), _sizes(body, set())
-    noise, taken = _noise(body, around, sizes)
-    if taken > _NOISE_SHARE * sizes[body]:
-        noise, taken = set(), 0
-    mains = [element for element in body.iter("{*}main", "{*}article") if element not in around]
-    mains += body.iterfind(".//*[@role='main']")
-    main = max(mains, key=lambda element: sizes[element], default=body)
-    return (main if sizes[main] >= _MAIN_SHARE * (sizes[body] - taken) else body), around | noise
-
-
-def _is_content(element: Element) -> bool:
-    """Tell the header of an article, a note in its margin and the like from what stands around a page."""
-    name = local(element)
-    above = {local(parent) for parent in element.iterancestors()}
-    hints = f"{attribute(element, 'class')} {attribute(element, 'role')} {attribute(element, 'type')}"
-    return (
-        (name == "header" and not above.isdisjoint({"main", "article"}))
-        or (name == "aside" and bool(_ASIDE_KEPT.search(hints)))
-        or next(element.iter("{*}main", "{*}article"), None) is not None
+    survey = _Survey(body)
+    skipped = set(survey.outside)
+    for kind in ("around", "noise"):
+        if survey.sizes[kind] > survey.sizes["content"]:
+            skipped -= {element for element, its in survey.outside.items() if its == kind}
+    main = max(survey.mains, key=survey.mains.__getitem__, default=body)
+    whole = (
+        len(skipped) < len(survey.outside)
+        or survey.mains.get(main, 0) < _MAIN_SHARE * survey.sizes["content"]
     )
+    return (body if whole else main), skipped
 
 
-def _sizes(body: Element, left_out: set[Element]) -> dict[Element, int]:
-    """Return how many characters of text stand in each element, without those of silent and left out ones."""
-    sizes: dict[Element, int] = {}
-    for element in reversed(list(body.iter())):
-        inner = len((element.text or "").strip())
-        for child in element:
-            inner += sizes[child] + len((child.tail or "").strip())
-        sizes[element] = 0 if element in left_out or local(element) in _SILENT else inner
-    return sizes
+class _Survey:
+    """What a page's elements are by their names, and how many characters of text stand in each sort."""
+
+    def __init__(self, body: Element) -> None:
+        self.outside: dict[Element, str] = {}
+        """The outermost elements that are no content: 'around' by their tag, 'noise' by class, id or role."""
+        self.mains: dict[Element, int] = {}
+        """Elements that call themselves the main part, and the size of their content."""
+        self.sizes = {"content": 0, "around": 0, "noise": 0}
+        holders = {above for main in body.iter("{*}main") for above in main.iterancestors()}
+        begun: dict[Element, int] = {}
+        outer = None
+        walker = walk(body)
+        for event, element in walker:
+            if event == "end":
+                outer = None if element is outer else outer
+                if element in begun:
+                    self.mains[element] = self.sizes["content"] - begun.pop(element)
+                text = element.tail if element is not body else ""
+            elif local(element) in _SILENT:
+                walker.skip_subtree()
+                text = ""
+            else:
+                if outer is None and element is not body and element not in holders:
+                    sort = _sort(element, inside=bool(begun))
+                    if sort in ("around", "noise"):
+                        outer = element
+                        self.outside[element] = sort
+                    elif sort == "main":
+                        begun[element] = self.sizes["content"]
+                text = element.text
+            self.sizes["content" if outer is None else self.outside[outer]] += len((text or "").strip())
 
 
-def _noise(body: Element, around: set[Element], sizes: dict[Element, int]) -> tuple[set[Element], int]:
-    """Return the outermost elements whose role, class or id says that they are no content, and their size."""
-    noise = set()
-    walker = walk(body)
-    for event, element in walker:
-        if event == "end" or element is body:
-            continue
-        names = attribute(element, "class")
-        if local(element) in ("div", "ul", "table", "td", "form") and "section" not in names:
-            names += f" {attribute(element, 'id')}"
-        if element in around or local(element) in _SILENT:
-            walker.skip_subtree()
-        elif attribute(element, "role") in _ROLES or _NOISE.search(names):
-            noise.add(element)
-            walker.skip_subtree()
-    return noise, sum(sizes[element] for element in noise)
+def _sort(element: Element, *, inside: bool) -> str:
+    """Return 'main', 'around', 'noise' or '' for an element, by its names; `inside` is within a main part."""
+    name, role = local(element), attribute(element, "role")
+    names = f"{attribute(element, 'class')} {role} {attribute(element, 'type')}"
+    if name in ("main", "article") or role == "main":
+        return "main"
+    if (
+        name in _AROUND
+        and not (name == "header" and inside)
+        and not (name == "aside" and _ASIDE_KEPT.search(names))
+    ):
+        return "around"
+    if name in ("div", "ul", "table", "td", "form") and "section" not in names:
+        names += f" {attribute(element, 'id')}"
+    return "noise" if role in _ROLES or _NOISE.search(names) else ""
 
 
 class _Flow:
@@ -292,7 +313,10 @@ def _rows(table: Element, skipped: Container[Element]) -> list[list[str]]:
     """Return the cells of a table of data; nothing for a table that lays out a page."""
     if attribute(table, "role") in ("presentation", "none"):
         return []
-    if any(table is not inner for inner in table.iter("{*}table", "{*}pre", *(f"{{*}}{name}" for name in _HEADINGS))):
+    if any(
+        table is not inner
+        for inner in table.iter("{*}table", "{*}pre", *(f"{{*}}{name}" for name in _HEADINGS))
+    ):
         return []
     rows = []
     for row in table.iter("{*}tr"):

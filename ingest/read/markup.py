@@ -24,29 +24,41 @@ def attribute(element: Element | None, name: str) -> str:
     return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
-def xml(data: bytes) -> tuple[Element | None, str]:
+def nothing() -> Element:
+    """Return an element to read in place of one that is not there."""
+    return etree.Element("nothing")
+
+
+def xml(data: bytes) -> tuple[Element, str]:
     """Parse XML; what is malformed is read as far as it goes.
 
     Returns:
-        The root, or None where nothing could be read; and what is wrong with it, or ''.
+        The root, `nothing()` where nothing could be read; and what is wrong with it, or ''.
     """
     wrong = ""
     for recover in (False, True):
         parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, recover=recover, remove_comments=True, remove_pis=True
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            recover=recover,
+            remove_comments=True,
+            remove_pis=True,
         )
         try:
             root = etree.fromstring(data, parser)
-        except Exception as error:  # lxml raises its own, ValueError, LookupError and MemoryError on hostile bytes
+        except (
+            Exception
+        ) as error:  # lxml raises its own, ValueError, LookupError and MemoryError on hostile bytes
             wrong = wrong or f"malformed XML: {str(error).partition(' (<string>')[0]}"
             continue
         if root is None:
             break
         dtd = root.getroottree().docinfo.internalDTD
         if dtd is not None and any(True for _ in dtd.iterentities()):
-            return None, "declares XML entities, which are not read"
+            return nothing(), "declares XML entities, which are not read"
         return root, wrong
-    return None, wrong or "no XML element"
+    return nothing(), wrong or "no XML element"
 
 
 def html(text: str) -> Element | None:
@@ -61,5 +73,5 @@ def html(text: str) -> Element | None:
 
 
 def walk(root: Element) -> "etree.iterwalk":
-    """Return an iterator of ('start' or 'end', element); its `skip_subtree()` jumps to the end of the element."""
+    """Iterate over ('start' or 'end', element); `skip_subtree()` jumps to the end of the last element."""
     return etree.iterwalk(root, events=("start", "end"))

@@ -1,6 +1,8 @@
 """A formula becomes a line of text: Word's OMML and the web's MathML, written as one would type them.
 
-    <m:f><m:num>…QKᵀ…</m:num><m:den>…√d…</m:den></m:f>   (QKᵀ)/√d
+    <m:f><m:num>…QKᵀ…</m:num><m:den>…√d…</m:den></m:f>   QKᵀ/(√d)
+
+Brackets are set wherever the line could be read in two ways.
 """
 
 from collections.abc import Iterator
@@ -12,7 +14,9 @@ _HIDDEN = {"annotation", "annotation-xml", "mphantom", "rPr", "ctrlPr"}
 
 def formula(element: Element) -> str:
     """Return the formula in `element` as plain text, or as TeX between dollars where it carries its TeX."""
-    tex = next((note.text for note in element.iter("{*}annotation") if "tex" in attribute(note, "encoding")), None)
+    tex = next(
+        (note.text for note in element.iter("{*}annotation") if "tex" in attribute(note, "encoding")), None
+    )
     tex = tex or attribute(element, "alttext")
     if tex:
         return f"${' '.join(tex.split())}$"

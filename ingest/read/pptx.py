@@ -1,9 +1,9 @@
-"""PowerPoint (.pptx, .pptm): slides in the order of the show, hidden ones too, from the presentation's own XML.
+"""PowerPoint (.pptx, .pptm): slides in the order of the show, hidden ones too, from the file's own XML.
 
-    <p:sp><p:nvSpPr>…<p:ph type="title"/>…</p:nvSpPr><p:txBody><a:p><a:r><a:t>Sharding</a:t></a:r></a:p></p:txBody></p:sp>
+    <p:sp>…<p:ph type="title"/>…<p:txBody><a:p><a:r><a:t>Sharding</a:t></a:r></a:p></p:txBody></p:sp>
 
-A slide's title is its heading; frames, tables, charts and diagrams follow from the top left to the bottom right,
-then the speaker's notes. Dates, footers and slide numbers are dropped.
+A slide's title is its heading; frames, tables, charts and diagrams follow from the top left to the bottom
+right, then the speaker's notes. Dates, footers and slide numbers are dropped.
 """
 
 import re
@@ -14,7 +14,7 @@ from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive, Relation
 from ingest.read.compose import Draft, one_line, raised, table_text
-from ingest.read.markup import Element, attribute, local
+from ingest.read.markup import Element, attribute, local, nothing
 from ingest.read.maths import formula
 
 _SHAPES = {"sp", "grpSp", "graphicFrame", "cxnSp"}
@@ -35,21 +35,20 @@ def read(path: Path, data: bytes) -> Document:
     draft = Draft()
     for number, part in enumerate(slides, 1):
         draft.place = f"slide {number}"
-        root = archive.xml(part, draft.place)
-        if root is not None:
-            _Slide(archive, part, draft).read(root)
+        _Slide(archive, part, draft).read(archive.xml(part, draft.place))
     draft.lost += archive.lost
-    return draft.document(title=archive.title())
+    return draft.document(title=archive.title() or draft.first)
 
 
 def _slides(archive: Archive) -> list[str]:
     """Return the names of the slides in order; by their numbers where the presentation does not tell."""
     main = next(
-        (to.target for to in archive.related("").values() if to.kind == "officeDocument"), "ppt/presentation.xml"
+        (to.target for to in archive.related("").values() if to.kind == "officeDocument"),
+        "ppt/presentation.xml",
     )
     root = archive.xml(main, "list of slides")
     related = archive.related(main)
-    listed = [] if root is None else [_relation(entry, related) for entry in root.iterfind("{*}sldIdLst/{*}sldId")]
+    listed = [_relation(entry, related) for entry in root.iterfind("{*}sldIdLst/{*}sldId")]
     slides = [to.target for to in listed if to]
     found = [(int(match[1]), name) for name in archive.names if (match := _SLIDE.fullmatch(name))]
     return slides or [name for _, name in sorted(found)]
@@ -77,17 +76,16 @@ class _Slide:
         titles = [shape for shape in shapes if _placeholder(shape)[0] in ("title", "ctrTitle")]
         for shape in titles:
             name = one_line("\n".join(line for _, line in _lines(shape)))
-            if self._draft.headed:
-                self._draft.add(name)
-            else:
-                self._draft.head(1, name)
+            if _placeholder(shape)[0] == "ctrTitle":
+                self._draft.title = self._draft.title or name
+            self._draft.head(1, name)
         for shape in shapes:
             if shape not in titles:
                 self._shape(shape)
         self._notes()
 
     def _ordered(self, tree: Element | None) -> Iterator[Element]:
-        """Yield the shapes of a tree, groups opened, as one reads them: rows from the top, each from the left."""
+        """Yield the shapes of a tree, groups opened, as one reads: rows from the top, each from the left."""
         shapes = [] if tree is None else [(self._corner(shape), shape) for shape in _shapes(tree)]
         shapes.sort(key=lambda placed: placed[0][1])
         row: list[tuple[tuple[int, int], Element]] = []
@@ -114,10 +112,12 @@ class _Slide:
     def _inherited(self, kind: str, index: str) -> tuple[int, int] | None:
         if self._layout is None:
             part = next((to.target for to in self._related.values() if to.kind == "slideLayout"), "")
-            root = self._archive.xml(part, f"layout of {self._draft.place}") if part else None
-            self._layout = {_placeholder(shape): shape for shape in (() if root is None else root.iter("{*}sp"))}
+            layout = self._archive.xml(part, f"layout of {self._draft.place}")
+            self._layout = {_placeholder(shape): shape for shape in layout.iter("{*}sp")}
         same = [
-            shape for (kind_, index_), shape in self._layout.items() if (index_ == index if index else kind_ == kind)
+            shape
+            for (kind_, index_), shape in self._layout.items()
+            if (index_ == index if index else kind_ == kind)
         ]
         return _offset(same[0]) if same else None
 
@@ -143,17 +143,18 @@ class _Slide:
         for pointer in frame.iter("{*}chart", "{*}relIds"):
             name = "id" if local(pointer) == "chart" else "dm"
             to = _relation(pointer, self._related, name)
-            root = self._archive.xml(to.target, f"{to.kind} on {self._draft.place}") if to else None
-            if root is not None and name == "id":
+            root = self._archive.xml(to.target, f"{to.kind} on {self._draft.place}") if to else nothing()
+            if name == "id":
                 _chart(root, self._draft)
-            elif root is not None:
+            else:
                 points = ["".join(_words(point)) for point in root.iter("{*}pt")]
-                self._draft.add("\n".join(f"- {one_line(point)}" for point in points if point.strip()), "list")
+                self._draft.add(
+                    "\n".join(f"- {one_line(point)}" for point in points if point.strip()), "list"
+                )
 
     def _notes(self) -> None:
         part = next((to.target for to in self._related.values() if to.kind == "notesSlide"), "")
-        root = self._archive.xml(part, f"notes of {self._draft.place}") if part else None
-        for shape in () if root is None else root.iter("{*}sp"):
+        for shape in self._archive.xml(part, f"notes of {self._draft.place}").iter("{*}sp"):
             if _placeholder(shape)[0] == "body":
                 lines = "\n".join(line for _, line in _lines(shape))
                 self._draft.add(f"Notes: {lines}" if lines.strip() else "")
@@ -174,7 +175,10 @@ def _placeholder(shape: Element) -> tuple[str, str]:
 
 
 def _offset(shape: Element) -> tuple[int, int] | None:
-    offset = next((found for path in ("*/{*}xfrm/{*}off", "{*}xfrm/{*}off") if (found := shape.find(path)) is not None), None)
+    offset = next(
+        (found for path in ("*/{*}xfrm/{*}off", "{*}xfrm/{*}off") if (found := shape.find(path)) is not None),
+        None,
+    )
     try:
         return None if offset is None else (int(attribute(offset, "x")), int(attribute(offset, "y")))
     except ValueError:
@@ -182,7 +186,7 @@ def _offset(shape: Element) -> tuple[int, int] | None:
 
 
 def _lines(shape: Element) -> Iterator[tuple[str, str]]:
-    """Yield the paragraphs of a shape that are not empty: what stands before each as a list item, and its text."""
+    """Yield the paragraphs of a shape that hold text: a list item's mark, or '', and the text."""
     for paragraph in shape.iterfind("{*}txBody/{*}p"):
         text = "".join(_words(paragraph)).strip()
         properties = paragraph.find("{*}pPr")
@@ -209,7 +213,10 @@ def _words(element: Element) -> Iterator[str]:
 
 
 def _row(row: Element) -> list[str]:
-    return ["".join(_words(cell)) if cell.find("{*}txBody") is None else _cell(cell) for cell in row.iterfind("{*}tc")]
+    return [
+        "".join(_words(cell)) if cell.find("{*}txBody") is None else _cell(cell)
+        for cell in row.iterfind("{*}tc")
+    ]
 
 
 def _cell(cell: Element) -> str:
@@ -227,7 +234,10 @@ def _chart(root: Element, draft: Draft) -> None:
     rows = sorted({at for column in [labels, *columns] for at in column})
     draft.add(
         table_text(
-            [["", *names], *([labels.get(at, ""), *(column.get(at, "") for column in columns)] for at in rows)]
+            [
+                ["", *names],
+                *([labels.get(at, ""), *(column.get(at, "") for column in columns)] for at in rows),
+            ]
         ),
         "table",
     )

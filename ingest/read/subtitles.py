@@ -3,14 +3,16 @@
     00:00:04.120 --> 00:00:07.480
     <v Ana>FSDP shards the parameters,
 
-Cues are joined to paragraphs of at most half a minute, broken where the speaker changes or pauses; a paragraph's
-locator is the start of its first cue. Captions that roll (each cue repeats the line before) are said once.
+Cues are joined to paragraphs of at most half a minute, broken where the speaker changes or pauses; the
+locator is the start of the first cue. Captions that roll (each repeats the one before) are said once.
 """
 
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from ingest.read import Document
 from ingest.read.compose import Draft, fit, one_line
@@ -18,9 +20,9 @@ from ingest.read.text import decode
 
 _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|</?\d[\d:.]*>|\{\\[^{}]*\}")
-_COMMENT = re.compile(r"WEBVTT|NOTE\b|STYLE\b|REGION\b|X-TIMESTAMP-MAP")
+_NO_CUE = re.compile(r"WEBVTT|NOTE\b|STYLE\b|REGION\b|X-TIMESTAMP-MAP|\Z")
 
 _LONGEST = 30.0
 """Seconds that a paragraph may last."""
@@ -30,8 +32,11 @@ _PAUSE = 3.0
 """Seconds of silence that end a paragraph."""
 
 
-@dataclass(frozen=True)
-class _Cue:
+_TOUCHING = 0.5
+"""Seconds between two cues within which the second may repeat the first."""
+
+
+class _Cue(NamedTuple):
     """A caption, its times in seconds."""
 
     start: float
@@ -47,34 +52,80 @@ def read(path: Path, data: bytes) -> Document:
     cues, malformed = _cues(fit(text))
     draft = Draft()
     said: list[str] = []
-    first = last = None
+    start, before, speaker = 0.0, None, ""
     for cue, words in _said_once(cues):
-        if first is None or last is None or _breaks(first, last, cue, said[-1]):
-            _lay(draft, first, said)
-            said, first = [], cue
+        if before is None or _breaks(start, before, cue, speaker, said[-1]):
+            draft.add(" ".join(said), place=_clock(start))
+            said, start = [], cue.start
+            if cue.speaker and cue.speaker != speaker:
+                speaker = cue.speaker
+                words = f"{speaker}: {words}"
         said.append(words)
-        last = cue
-    _lay(draft, first, said)
+        before = cue
+    draft.add(" ".join(said), place=_clock(start))
     header = re.match(r"\s*WEBVTT[ \t]+(?:-[ \t]*)?(.+)", text)
     skipped = f"{malformed} malformed cue{'s' * (malformed > 1)} skipped" if malformed else ""
-    return draft.document(title=header[1] if header else "", remark="; ".join(filter(None, (remark, skipped))))
+    return draft.document(
+        title=header[1] if header else "", remark="; ".join(filter(None, (remark, skipped)))
+    )
 
 
 def _cues(text: str) -> tuple[list[_Cue], int]:
-    """Return the cues, and how many blocks of lines are none."""
-    cues = []
+    """Return the cues, and how many more there are that can't be read."""
+    cues: list[_Cue] = []
     malformed = 0
-    for block in re.split(r"\n[^\S\n]*\n", text):
-        lines = block.strip().lstrip("\ufeff").split("\n")
-        at = next((number for number, line in enumerate(lines[:2]) if "-->" in line), None)
-        timing = None if at is None else _TIMING.fullmatch(lines[at])
-        if timing is None or at is None:
-            malformed += bool(lines[0]) and not _COMMENT.match(lines[0])
-            continue
-        spoken = "\n".join(lines[at + 1 :])
-        voice = _VOICE.search(spoken)
-        words = tuple(filter(None, (one_line(html.unescape(_TAG.sub("", line))) for line in spoken.split("\n"))))
-        start, end = _seconds(timing.groups()[:4]), _seconds(timing.groups()[4:])
-        if words:
-            cues.append(_Cue(start, end, one_line(html.unescape(voice[1])) if voice else "", words))
+    for block in re.split(r"\n(?:[^\S\n]*\n)+", text.strip()):
+        lines = block.split("\n")
+        arrows = [number for number, line in enumerate(lines) if "-->" in line]
+        malformed += not arrows and not _NO_CUE.match(block)
+        for at, following in pairwise(
+            [*arrows, len(lines) + 1]
+        ):  # some files have no blank line between cues
+            timing = _TIMING.fullmatch(lines[at])
+            if timing:
+                cues += _spoken(timing, "\n".join(lines[at + 1 : following - (following <= len(lines))]))
+            else:
+                malformed += 1
     return cues, malformed
+
+
+def _spoken(timing: re.Match[str], text: str) -> Iterator[_Cue]:
+    """Yield a cue for each voice that speaks in it."""
+    start, end = _seconds(*timing.groups()[:4]), _seconds(*timing.groups()[4:])
+    voices = _VOICE.split(text)
+    for speaker, words in zip(["", *voices[1::2]], voices[::2], strict=True):
+        lines = (one_line(html.unescape(_TAG.sub("", line))) for line in words.split("\n"))
+        if spoken := tuple(filter(None, lines)):
+            yield _Cue(start, end, one_line(html.unescape(speaker)), spoken)
+
+
+def _said_once(cues: list[_Cue]) -> Iterator[tuple[_Cue, str]]:
+    """Yield the cues that say something new, and what it is."""
+    before: _Cue | None = None
+    for cue in cues:
+        lines = cue.lines
+        if before and cue.start - before.end < _TOUCHING:
+            whole = " ".join(before.lines)
+            lines = tuple(line.removeprefix(f"{whole} ") for line in lines if line not in before.lines)
+        before = cue
+        if lines:
+            yield cue, " ".join(lines)
+
+
+def _breaks(start: float, before: _Cue, cue: _Cue, speaker: str, words: str) -> bool:
+    """Tell whether a paragraph that began at `start` ends before `cue`."""
+    return (
+        cue.speaker not in ("", speaker)
+        or cue.start - before.end > _PAUSE
+        or cue.end - start > _LONGEST
+        or (before.end - start >= _ENOUGH and words.endswith((".", "?", "!", "…")))
+    )
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction or 0}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, whole = divmod(int(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{whole:02}"

@@ -1,0 +1,177 @@
+"""Which passage says what: citation marks are resolved, and every sentence is checked against what it cites.
+
+The check is lexical: it compares words, numbers and names, and understands nothing. `supports` says how; how
+often it is right was measured (docs/LOG.md, `python -m eval.support`).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assistant.retrieve import Passage
+from assistant.words import stems
+from ingest import sentences
+from ingest.sentences import Span
+
+UNSUPPORTED = "[unsupported]"
+"""What stands behind a sentence of which the check does not find the words in what it cites."""
+WINDOW = 3
+"""Most sentences of a passage that one citation quotes."""
+
+_MARK = re.compile(
+    r"[ \t]*(?:\[(?:passages?\s*)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()|【(\d{1,3})[^】]*】)", re.IGNORECASE
+)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """An exact quote in a note."""
+
+    n: int
+    """Its number in the answer."""
+    path: str
+    locator: str
+    """Where a person finds it: 'page 3', '§ Sharding'."""
+    heading: str
+    """Title and headings above it."""
+    quote: str
+    """Exactly the note's text from start to end."""
+    start: int
+    """First code point in the note's text."""
+    end: int
+    """One past the last."""
+    score: float
+    """The passage's score, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer."""
+
+    text: str
+    """Without citation marks."""
+    citations: tuple[int, ...]
+    """Numbers of the citations behind it."""
+    supported: bool
+    """Whether the check finds in the cited passages what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """An answer with its marks resolved."""
+
+    text: str
+    """With marks for known passages only."""
+    marked: str
+    """The same, each sentence without support followed by UNSUPPORTED."""
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    """By number; only those that a sentence uses."""
+
+
+def resolve(answer: str, passages: Sequence[Passage]) -> Cited:
+    """Resolve the marks of an answer, numbered by position in `passages`, and check its sentences.
+
+    Marks for passages that do not exist are dropped. A mark behind a full stop belongs to the sentence before it.
+    """
+    text, marks = _without_marks(answer, len(passages))
+    found: list[Sentence] = []
+    warnings: list[tuple[int, str]] = []
+    spans = sentences.spans(text)
+    for (start, end), (following, _) in zip(spans, [*spans[1:], (len(text) + 1, 0)], strict=True):
+        numbers = tuple(dict.fromkeys(n for at, n in marks if start < at <= following))
+        cited = [passages[n - 1].chunk.text for n in numbers]
+        supported = bool(numbers) and supports(text[start:end], cited)
+        found.append(Sentence(text[start:end], numbers, supported))
+        if not supported:
+            last = max((at for at, _ in marks if start < at <= following), default=end)
+            warnings.append((last, UNSUPPORTED))
+    citations = []
+    for n in sorted({n for sentence in found for n in sentence.citations}):
+        saying = " ".join(sentence.text for sentence in found if n in sentence.citations)
+        citations.append(cite(n, passages[n - 1], best_quote(saying, passages[n - 1].chunk.text)))
+    shown = [(at, f"[{n}]") for at, n in marks]
+    both = sorted([*shown, *warnings], key=lambda mark: mark[0])  # stable: a warning follows its marks
+    return Cited(_insert(text, shown), _insert(text, both), tuple(found), tuple(citations))
+
+
+def cite(n: int, passage: Passage, span: Span) -> Citation:
+    """Return the citation of `span`, given in code points of the passage's text."""
+    chunk = passage.chunk
+    start, end = chunk.start + span[0], chunk.start + span[1]
+    place = chunk.place_at(start)
+    heading = " > ".join(dict.fromkeys(name for name in (chunk.title, *place.heading) if name))
+    quote = chunk.text[span[0] : span[1]]
+    return Citation(n, chunk.path, place.locator, heading, quote, start, end, round(passage.score, 4))
+
+
+def _without_marks(answer: str, passages: int) -> tuple[str, list[tuple[int, int]]]:
+    """Return the text without marks, and (position in it, number) of each known one."""
+    code = [match.span() for match in _CODE.finditer(answer)]
+    parts: list[str] = []
+    marks: list[tuple[int, int]] = []
+    at = length = 0
+    for match in _MARK.finditer(answer):
+        if any(start <= match.start() < end for start, end in code):
+            continue
+        parts.append(answer[at : match.start()])
+        length += match.start() - at
+        at = match.end()
+        for number in re.findall(r"\d+", match[1] or match[2]):
+            if 1 <= int(number) <= passages:
+                marks.append((length, int(number)))
+    return "".join([*parts, answer[at:]]), marks
+
+
+def _insert(text: str, marks: Sequence[tuple[int, str]]) -> str:
+    parts: list[str] = []
+    at = 0
+    for position, mark in marks:
+        space = "" if position == at and parts else " "
+        parts += [text[at:position], space + mark]
+        at = position
+    return "".join([*parts, text[at:]]).strip()
+
+
+def best_quote(saying: str, text: str) -> Span:
+    """Return the one to three neighbouring sentences of `text` that share most with `saying`."""
+    spans = sentences.spans(text) or [(0, len(text))]
+    wanted = set(stems(saying))
+    own = [set(stems(text[start:end])) for start, end in spans]
+    best, chosen = -1.0, spans[0]
+    for first in range(len(spans)):
+        together: set[str] = set()
+        for last in range(first, min(first + WINDOW, len(spans))):
+            together |= own[last]
+            score = len(wanted & together) - 0.02 * len(together) - 0.25 * (last - first)
+            if score > best:
+                best, chosen = score, (spans[first][0], spans[last][1])
+    return chosen
+
+
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NEGATION = frozenset("no not never none neither nor cannot without n't".split())
+LEAST_SHARE = 0.6
+"""Share of a sentence's stems that must stand in one stretch of the passage."""
+
+
+def supports(sentence: str, passages: Sequence[str]) -> bool:
+    """Return whether the words of a sentence stand in the passages that it cites."""
+    wanted = set(stems(sentence))
+    if not wanted:
+        return True
+    together = " ".join(passages)
+    if not numbers(sentence) <= numbers(together):
+        return False
+    found = set(stems(together))
+    return len(wanted & found) >= LEAST_SHARE * len(wanted)
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text, written one way: 1,000 is 1000 and 3.50 is 3.5."""
+    found = set()
+    for match in _NUMBER.finditer(text):
+        plain = match[0].replace(",", "")
+        found.add(plain.rstrip("0").rstrip(".") if "." in plain else plain)
+    return found

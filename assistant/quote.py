@@ -1,0 +1,78 @@
+"""Without a model: the sentences of the notes that answer best, word for word."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from assistant.cite import Cited, Citation, Sentence, cite
+from assistant.retrieve import Passage
+from assistant.words import stems
+from ingest import sentences
+from ingest.embed import Embedder
+from ingest.sentences import Span
+
+PASSAGES = 4
+"""How many of the best passages are looked at."""
+CANDIDATES = 24
+"""Most sentences that are compared with the question; each costs about a millisecond."""
+QUOTES = 3
+"""Most sentences that are quoted."""
+LEAST_OF_BEST = 0.75
+"""A further sentence must score this share of the best one."""
+ALIKE = 0.85
+"""Cosine above which two sentences say the same."""
+LEAST_STEMS = 3
+"""A sentence of fewer content words is a label, not a statement."""
+
+
+def quote(question: str, passages: Sequence[Passage], embedder: Embedder) -> Cited:
+    """Return the sentences that stand nearest to the question, each with its citation, best passage first."""
+    found = _candidates(question, passages[:PASSAGES])
+    if not found:
+        return Cited("", "", (), ())
+    texts = [passage.chunk.text[start:end] for passage, (start, end), _ in found]
+    vectors = embedder.encode([question, *texts])
+    scores = _scores(vectors, found)
+    chosen: list[int] = []
+    for i in np.argsort(-scores, kind="stable"):
+        if len(chosen) == QUOTES or scores[i] < LEAST_OF_BEST * scores.max():
+            break
+        if all(float(vectors[i + 1] @ vectors[j + 1]) < ALIKE for j in chosen):
+            chosen.append(int(i))
+    chosen.sort()  # as the passages rank, and as their sentences stand
+    citations = tuple(cite(n, found[i][0], found[i][1]) for n, i in enumerate(chosen, start=1))
+    text = "\n\n".join(f"{citation.quote} [{citation.n}]" for citation in citations)
+    return Cited(text, text, tuple(_sentence(citation) for citation in citations), citations)
+
+
+def _sentence(citation: Citation) -> Sentence:
+    return Sentence(citation.quote, (citation.n,), supported=True)
+
+
+def _candidates(question: str, passages: Sequence[Passage]) -> list[tuple[Passage, Span, float]]:
+    """Return sentences with their share of the question's words, at most `CANDIDATES`, in reading order."""
+    wanted = set(stems(question))
+    found: list[tuple[Passage, Span, float]] = []
+    for passage in passages:
+        text = passage.chunk.text
+        for start, end in sentences.spans(text):
+            own = set(stems(text[start:end]))
+            if len(own) >= LEAST_STEMS and _is_statement(text, start, end):
+                found.append((passage, (start, end), len(wanted & own) / max(1, len(wanted))))
+    best = sorted(range(len(found)), key=lambda i: (-found[i][2], i))[:CANDIDATES]
+    return [found[i] for i in sorted(best)]
+
+
+def _is_statement(text: str, start: int, end: int) -> bool:
+    """Return whether a sentence can stand alone: no heading, no front matter, no 'as follows:'."""
+    line = text.rfind("\n", 0, start) + 1
+    return not (
+        text[line:start].startswith("#") or text.startswith("---", start) or text[start:end].endswith(":")
+    )
+
+
+def _scores(vectors: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:  # type: ignore[type-arg]
+    cosine = vectors[1:] @ vectors[0]
+    words = np.array([share for _, _, share in found])
+    near = np.array([passage.score for passage, _, _ in found])
+    return np.asarray(0.5 * cosine + 0.25 * words + 0.25 * near)

@@ -1,0 +1,82 @@
+"""Tables of comma- or tab-separated values (.csv, .tsv): every row says on its own what its columns are.
+
+    term;meaning                        row 1: 'term: FSDP; meaning: shards the parameters'
+    FSDP;shards the parameters
+
+Rows are counted from 1 without the header, as a person does who opens the file beside it. A first row with
+numbers, gaps or repetitions is no header: then it is row 1, and columns are called 'column 1' and on.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+
+from ingest.read import Document
+from ingest.read.compose import Draft, fit, one_line
+from ingest.read.text import decode
+
+_ROWS = 50_000
+"""Most rows that are read."""
+_SAMPLE = 50
+"""Rows from which the delimiter is told."""
+_NUMBER = re.compile(r"[-+]?[\d.,\s]*\d\s*%?")
+_DECLARED = re.compile(r"sep=(.)\n")
+"""How Excel names the delimiter, before the first row."""
+
+csv.field_size_limit(1 << 30)  # the default, 128 KiB, makes a long field an error
+
+
+def read(path: Path, data: bytes) -> Document:
+    """Read a table; each row is a block that is found by its number."""
+    text, remark = decode(data)
+    text = fit(text)
+    declared = _DECLARED.match(text)
+    text = text[declared.end() :] if declared else text
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else declared[1] if declared else _delimiter(text)
+    rows = _rows(text, delimiter)
+    first = next(rows, [])
+    named = _is_header(first)
+    columns = first if named else []
+    draft = Draft()
+    if not named:
+        _lay(draft, 1, columns, first)
+    count = 0 if named else 1
+    for row in islice(rows, _ROWS - count):
+        count += 1
+        _lay(draft, count, columns, row)
+    more = sum(1 for _ in rows)
+    if more:
+        draft.lost.append(f"rows {count + 1} to {count + more}: {_ROWS} rows are the most that are read")
+    return draft.document(remark=remark)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows that are not empty, their fields on one line each."""
+    for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True):
+        fields = [one_line(field) for field in row]
+        if any(fields):
+            yield fields
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that cuts the first rows into the most columns, and all of them alike."""
+
+    def evenness(delimiter: str) -> tuple[float, int]:
+        widths = [len(row) for row in islice(_rows(text[: 1 << 20], delimiter), _SAMPLE)]
+        common = max(set(widths), key=widths.count, default=1)
+        return (widths.count(common) / len(widths) if common > 1 else 0, common)
+
+    return max(",;\t|", key=evenness)
+
+
+def _is_header(row: list[str]) -> bool:
+    return len(set(row)) == len(row) and all(cell and not _NUMBER.fullmatch(cell) for cell in row)
+
+
+def _lay(draft: Draft, number: int, columns: list[str], row: list[str]) -> None:
+    names = [*columns, *(f"column {at}" for at in range(len(columns) + 1, len(row) + 1))]
+    filled = "; ".join(f"{name}: {value}" for name, value in zip(names, row, strict=False) if value)
+    draft.add(filled, place=f"row {number}")

@@ -1,0 +1,297 @@
+"""The command: `ask "question"`. Parses, calls, prints.
+
+Answers go to stdout, everything else to stderr. What is heavy is imported by the command that needs it.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click_default_group import DefaultGroup
+
+if TYPE_CHECKING:
+    from assistant.answer import Answer
+    from assistant.settings import AssistantSettings
+    from ingest.shelf import Shelf
+    from ingest.sync import Report
+
+_EXAMPLES = """
+\b
+Examples:
+  ask "What does an AI architect do?"
+  ask "How does FSDP differ from DDP?" --explain
+  ask ingest
+  STUDY_NOTES=~/notes ask "What is on the exam?" --course nca-aiio
+"""
+
+
+class _Group(DefaultGroup):  # type: ignore[misc]
+    """Turns our errors into one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ingest.errors import StudyError
+
+        try:
+            return super().invoke(ctx)
+        except StudyError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+
+@click.group(
+    cls=_Group,
+    default="answer",
+    default_if_no_args=False,
+    help="Ask your own course notes; every claim in the answer leads to the exact passage." + _EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="study-assistant")
+def main() -> None:
+    """Set the streams up for any text."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+
+def _settings() -> "AssistantSettings":
+    from pydantic import ValidationError
+
+    from assistant.settings import AssistantSettings
+
+    try:
+        return AssistantSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "STUDY_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise click.ClickException(f"{name}: {first['msg']}") from error
+
+
+def _shelf(settings: "AssistantSettings") -> "Shelf":
+    from ingest.shelf import Shelf
+
+    return Shelf(settings)
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+@main.command()
+@click.argument("question", nargs=-1, required=True)
+@click.option("-k", "top_k", type=click.IntRange(1, 50), default=None, help="Most passages to answer from.")
+@click.option("--course", default="", help="Stay in this sub-folder of the notes.")
+@click.option("--no-llm", is_flag=True, help="Quote the notes; ask no model.")
+@click.option("--explain", is_flag=True, help="Show ranks, scores, the prompt and the time of each step.")
+@_json_option
+def answer(
+    question: tuple[str, ...], top_k: int | None, course: str, no_llm: bool, explain: bool, as_json: bool
+) -> None:
+    """Answer a question from the notes (the default: `ask "…"` is `ask answer "…"`)."""
+    from assistant.answer import Answer, Asked, Found, Wrote, check_question
+    from assistant.answer import answer as answering
+    from ui import show
+
+    asked_for = check_question(" ".join(question))
+    settings = _settings()
+    shelf = _shelf(settings)
+    _index_first(shelf)
+    found: Found | None = None
+    asked: Asked | None = None
+    done: Answer | None = None
+    live = show.is_terminal() and not as_json
+    with contextlib.closing(
+        answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
+    ) as events, _live(live) as write:
+        for event in events:
+            if isinstance(event, Found):
+                found = event
+            elif isinstance(event, Asked):
+                asked = event
+            elif isinstance(event, Wrote):
+                write(event.text, event.restart)
+            else:
+                done = event
+    assert done and found
+    _print_answer(done, as_json, live)
+    if explain:
+        click.echo("\n" + show.explain_text(found, asked, done), err=as_json)
+
+
+def _print_answer(done: "Answer", as_json: bool, live: bool) -> None:
+    from ui import show
+
+    if as_json:
+        _print_json(done.as_json())
+    elif live:
+        show.print_answer(done)
+    else:
+        click.echo(show.answer_text(done))
+
+
+@contextlib.contextmanager
+def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
+    """Show the answer while it is written; what is shown goes when the checked one is printed."""
+    if not on:
+        yield lambda text, restart: None
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    from assistant.prompt import visible
+    from ui import show
+
+    text = ""
+    with Live(Text(""), console=show.console(), transient=True, refresh_per_second=12) as live:
+
+        def write(piece: str, restart: bool) -> None:
+            nonlocal text
+            text = piece if restart else text + piece
+            live.update(Text(visible(text)))
+
+        yield write
+
+
+def _index_first(shelf: "Shelf") -> None:
+    """Index the notes where that was never done; say what could not be read."""
+    if shelf.ledger.generation:
+        return
+    from ui import show
+
+    click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
+    report = _sync(shelf)
+    if not report.chunks:
+        click.echo(show.report_text(report), err=True)
+        raise click.ClickException(
+            f"there is no note to answer from in {show.line_of(str(shelf.notes))}; put some there, or set STUDY_NOTES"
+        )
+    click.echo(show.report_text(report), err=True)
+
+
+def _sync(shelf: "Shelf", **options: Any) -> "Report":
+    from ingest.sync import sync
+
+    if not sys.stderr.isatty():
+        return sync(shelf, **options)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ui import show
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=show.console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        return sync(shelf, progress=tell, **options)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@click.option("--fresh", is_flag=True, help="Read and embed everything again, with the settings in force.")
+@click.option("--yes", is_flag=True, help="Go on though more than half of the notes would be removed.")
+@_json_option
+def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, as_json: bool) -> None:
+    """Make the index equal to the notes folder, or to the PATHs in it.
+
+    \b
+    Examples:
+      ask ingest
+      ask ingest infrastructure --dry-run
+    """
+    from ingest.errors import TooManyRemovals
+    from ui import show
+
+    if fresh and paths:
+        raise click.UsageError("--fresh rebuilds the whole index; leave the paths out")
+    shelf = _shelf(_settings())
+    options: dict[str, Any] = {
+        "within": [shelf.relative(path) for path in paths],
+        "fresh": fresh,
+        "dry_run": dry_run,
+    }
+    try:
+        report = _sync(shelf, remove_many=yes, **options)
+    except TooManyRemovals as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        click.confirm(f"{str(error).split(';')[0]}. Remove them from the index?", abort=True, err=True)
+        report = _sync(shelf, remove_many=True, **options)
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        click.echo(show.report_text(report))
+
+
+@main.command()
+@_json_option
+def status(as_json: bool) -> None:
+    """Show what is indexed, what is not and why, and the last syncs."""
+    from ui import show
+    from ui.status import gather
+
+    settings = _settings()
+    found = gather(_shelf(settings), settings)
+    if as_json:
+        _print_json(found)
+        return
+    rows = [(name, show.line_of(str(found[name]))) for name in ("notes", "home", "generation", "built_with")]
+    rows.append(("files", ", ".join(f"{count} {state}" for state, count in found["by_state"].items()) or "none"))
+    rows.append(("courses", ", ".join(show.line_of(name) for name in found["courses"]) or "none"))
+    rows += [("chunks", str(found["chunks"])), ("model server", show.line_of(found["model_server"]))]
+    rows.append(("refusal", found["calibration"]))
+    click.echo(show.table(rows))
+    for note in found["problems"]:
+        click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")
+    if found["runs"]:
+        click.echo("last syncs")
+        click.echo("\n".join(show.runs_text(_shelf(settings).ledger.runs(5))))
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def text(path: Path) -> None:
+    """Print the text that was read of a note, exactly: citations count its code points."""
+    shelf = _shelf(_settings())
+    name = shelf.relative(path)
+    note = shelf.ledger.note(name)
+    stored = shelf.ledger.text(note.version) if note and note.version else None
+    if stored is None:
+        why = f" ({note.state}: {note.reason})" if note else ""
+        raise click.ClickException(f"{name} is not indexed{why}; run: ask ingest")
+    if sys.stdout.isatty():
+        # One for one, so that places can still be counted by eye.
+        click.echo("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in stored), nl=False)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(stored.encode())
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+def calibrate(folders: tuple[Path, ...]) -> None:
+    """Choose how much evidence an answer needs, for the embedding model that is set.
+
+    Each FOLDER holds corpus/, queries.jsonl and, if there is one, ood_queries.jsonl (see eval/cases.py).
+    """
+    from assistant.refuse import save_calibration
+    from eval.calibrate import calibrate as fit
+
+    settings = _settings()
+    found = fit(settings, folders)
+    click.echo(found.measured.replace("; ", "\n"))
+    click.echo(str(save_calibration(found, settings.home.expanduser() / "calibration")))

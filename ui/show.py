@@ -1,0 +1,143 @@
+"""What people read in a terminal: rich where it is one, plain text where it is not.
+
+Text of notes and models passes `visible` first, so that no escape sequence reaches the terminal.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from assistant.answer import NOT_IN_THE_NOTES, QUOTED, Answer, Asked, Found
+from assistant.prompt import visible
+from ingest.ledger import Run
+from ingest.sync import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def line_of(text: str) -> str:
+    """Return text on one line, safe to print."""
+    return " ".join(visible(text).split())
+
+
+def answer_text(answer: Answer) -> str:
+    """Return an answer with its sources as plain text."""
+    if answer.outcome == NOT_IN_THE_NOTES:
+        near = "".join(f"\n  {line_of(path)}" for path in answer.nearest)
+        return "Your notes don't say." + (f" The nearest notes:{near}" if near else "")
+    parts = [f"({line_of(answer.notice)})"] if answer.notice else []
+    parts.append(visible(answer.marked).strip())
+    sources = []
+    for citation in answer.citations:
+        source = f"[{citation.n}] {line_of(citation.path)}, {line_of(citation.locator)}"
+        if answer.outcome != QUOTED:
+            source += f"\n    “{line_of(citation.quote)}”"
+        sources.append(source)
+    if not answer.citations and answer.passages:
+        sources = ["No passage is cited. The nearest ones:"]
+        sources += [_place(n, passage) for n, passage in enumerate(answer.passages[:3], start=1)]
+    return "\n\n".join([*parts, "\n".join(sources)]).strip()
+
+
+def _place(n: int, passage: Any) -> str:
+    chunk = passage.chunk
+    return f"  {n}. {line_of(chunk.path)}, {line_of(chunk.place_at(chunk.start).locator)}"
+
+
+def explain_text(found: Found, asked: Asked | None, answer: Answer) -> str:
+    """Return what happened on the way to an answer, as plain text."""
+    verdict = found.verdict
+    lines = ["How this was found", "  final  cosine (rank)  BM25 (rank)   chunk"]
+    for passage in found.retrieval.candidates[:12]:
+        chunk = passage.chunk
+        ranks = [f"{rank or '–':>4}" for rank in (passage.dense_rank, passage.sparse_rank)]
+        place = f"{line_of(chunk.path)} #{chunk.ordinal}, {line_of(chunk.place_at(chunk.start).locator)}"
+        lines.append(
+            f"  {passage.score:.3f}  {passage.cosine:.3f} ({ranks[0]})  {passage.bm25:5.1f} ({ranks[1]})   {place}"
+        )
+    lines.append(f"  a perfect chunk would have BM25 {found.retrieval.ideal:.1f}")
+    need = f"{verdict.threshold:.3f} is needed" if verdict.calibrated else "this model is not calibrated"
+    lines.append(f"  evidence that the notes answer it: {verdict.evidence:.3f}; {need}")
+    if asked:
+        lines += ["", f"The prompt: {asked.prompt.tokens} tokens, {asked.prompt.passages} passages"]
+        for message in asked.prompt.messages:
+            lines.append(f"  {message['role']}:")
+            lines += [f"    {visible(line)}" for line in message["content"].splitlines()]
+    lines += ["", "Milliseconds (and tokens)"]
+    lines += [f"  {step:<20} {took:8.1f}" for step, took in answer.timings_ms.items()]
+    return "\n".join(lines)
+
+
+def report_text(report: Report) -> str:
+    """Return what a sync did, as plain text: the counts, then every file that is not as it should be."""
+    states = ", ".join(f"{count} {state}" for state, count in report.by_state.items()) or "no files"
+    lines = [
+        f"{len(report.notes)} files: {states}",
+        f"{report.chunks} chunks in the index; {report.embedded} embedded, {report.written} written, "
+        f"{report.deleted} deleted, {len(report.removed)} notes removed; {report.seconds:.1f} s",
+    ]
+    if report.remark:
+        lines.append(line_of(report.remark))
+    lines += [f"  removed: {line_of(path)}" for path in report.removed]
+    for note in report.notes:
+        if note.reason:
+            lines.append(f"  {note.state}: {line_of(note.path)}: {line_of(note.reason)}")
+        lines += [f"  {line_of(note.path)}: lost {line_of(lost)}" for lost in note.pages_lost]
+    return "\n".join(lines)
+
+
+def runs_text(runs: Iterable[Run]) -> list[str]:
+    """Return a line per sync."""
+    import datetime
+
+    lines = []
+    for run in runs:
+        when = datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
+        what = line_of(run.error) if run.error else ", ".join(
+            f"{run.report[name]} {name}" for name in ("files", "embedded", "deleted") if name in run.report
+        )
+        lines.append(f"  {when}  generation {run.generation}  {run.seconds:6.1f} s  {what}")
+    return lines
+
+
+def is_terminal() -> bool:
+    """Return whether a person is looking at the output."""
+    return sys.stdout.isatty()
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a rich console; rich is imported only where there is a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_answer(answer: Answer) -> None:
+    """Print an answer for a person at a terminal: Markdown laid out, sources below."""
+    from rich.markdown import Markdown
+    from rich.text import Text
+
+    screen = console()
+    if answer.outcome == NOT_IN_THE_NOTES:
+        screen.print(Text(answer_text(answer), style="yellow"))
+        return
+    if answer.notice:
+        screen.print(Text(f"({line_of(answer.notice)})", style="dim"))
+        screen.print()
+    screen.print(Markdown(_with_bare_marks(visible(answer.marked)), hyperlinks=False))
+    sources = answer_text(answer).rsplit("\n\n", 1)[-1]
+    screen.print()
+    for line in sources.splitlines():
+        screen.print(Text(line, style="cyan" if line.startswith("[") else "dim"))
+
+
+def _with_bare_marks(text: str) -> str:
+    """Keep [1] from being read as a Markdown link reference."""
+    return text.replace("[", r"\[")
+
+
+def table(rows: Sequence[tuple[str, str]]) -> str:
+    """Return names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

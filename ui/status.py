@@ -1,0 +1,36 @@
+"""What `ask status` and the web app show of the installation."""
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from assistant.refuse import load_calibration
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+
+
+def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
+    """Return the state of notes, index, model server and calibration, ready for JSON."""
+    from assistant.llm import Absent, find
+
+    ledger = shelf.ledger
+    notes = ledger.notes().values()
+    found = find(settings)
+    calibration = load_calibration(shelf.embedder.model, settings.home)
+    return {
+        "notes": str(shelf.notes),
+        "home": str(shelf.settings.home),
+        "generation": ledger.generation,
+        "built_with": ledger.built_with,
+        "by_state": dict(sorted(Counter(note.state for note in notes).items())),
+        "courses": sorted({note.path.split("/")[0] for note in notes if "/" in note.path}),
+        "chunks": sum(note.chunks for note in notes),
+        "problems": [
+            {"path": note.path, "state": note.state, "reason": note.reason, "pages_lost": list(note.lost)}
+            for note in notes
+            if note.reason or note.lost
+        ],
+        "model_server": found.reason if isinstance(found, Absent) else f"{found.name} at {settings.llm_url}",
+        "calibration": calibration.measured if calibration else "off: run ask calibrate",
+        "runs": [asdict(run) for run in ledger.runs(5)],
+    }
