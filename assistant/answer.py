@@ -18,8 +18,9 @@ from assistant.errors import QuestionRejected, ServerError
 from assistant.prompt import NOT_IN_NOTES, Prompt, visible
 from assistant.quote import quote
 from assistant.refuse import Verdict, judge, load_calibration
-from assistant.retrieve import Passage, Retrieval, retrieve
+from assistant.retrieve import Passage, Reranker, Retrieval, retrieve
 from assistant.settings import AssistantSettings
+from assistant.support import Entailment
 from ingest.shelf import Shelf
 
 ANSWERED, QUOTED, NOT_IN_THE_NOTES = "answered", "quoted", "not_in_notes"
@@ -60,9 +61,7 @@ class Answer:
             "answer": self.answer,
             "outcome": self.outcome,
             "model": self.model,
-            "sentences": [
-                asdict(sentence) | {"citations": list(sentence.citations)} for sentence in self.sentences
-            ],
+            "sentences": [asdict(sentence) | {"citations": list(sentence.citations)} for sentence in self.sentences],
             "citations": [asdict(citation) for citation in self.citations],
             "passages": [_passage_json(n, passage) for n, passage in enumerate(self.passages, start=1)],
             "nearest": list(self.nearest),
@@ -179,7 +178,7 @@ def answer(
             embedder,
             top_k=top_k or settings.top_k,
             course=course,
-            reranker=shelf_reranker(settings),
+            reranker=_reranker(settings),
             text_of=shelf.ledger.text,
         )
         calibration = load_calibration(embedder.model, settings.home)
@@ -205,13 +204,20 @@ def answer(
     yield draft
 
 
-def shelf_reranker(settings: AssistantSettings) -> Any:
-    """Return the cross-encoder that is set, or None."""
+def _reranker(settings: AssistantSettings) -> Reranker | None:
     if not settings.rerank_model:
         return None
-    from assistant.rerank import load
+    from assistant import rerank
 
-    return load(settings.rerank_model)
+    return rerank.load(settings.rerank_model)
+
+
+def _entailment(settings: AssistantSettings) -> Entailment | None:
+    if not settings.entailment_model:
+        return None
+    from assistant import entail
+
+    return entail.load(settings.entailment_model)
 
 
 def _find_model(settings: AssistantSettings) -> Any:
@@ -244,9 +250,7 @@ def _ask(
     draft: Answer, model: Any, settings: AssistantSettings, watch: _Stopwatch, shelf: Shelf
 ) -> Generator[Event, None, Answer]:
     most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
-    prompt = prompting.build(
-        draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most
-    )
+    prompt = prompting.build(draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most)
     watch.lap("prompted")
     yield Asked(prompt)
     room = min(settings.llm_max_answer_tokens, max(16, model.context_tokens - prompt.tokens))
@@ -273,7 +277,7 @@ def _ask(
         return replace(_not_in_notes(draft, Retrieval((), draft.passages, 0.0, {})), model=model.name)
     if not text.strip():
         return _quoted(draft, quote(draft.question, draft.passages, shelf.embedder), f"{NO_MODEL} ({notice})")
-    cited = resolve(text, draft.passages[: prompt.passages])
+    cited = resolve(text, draft.passages[: prompt.passages], _entailment(settings))
     return replace(
         draft,
         answer=cited.text,

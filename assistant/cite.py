@@ -1,7 +1,6 @@
 """Which passage says what: citation marks are resolved, and every sentence is checked against what it cites.
 
-The check is lexical: it compares words, numbers and names, and understands nothing. `supports` says how; how
-often it is right was measured (docs/LOG.md, `python -m eval.support`).
+Every sentence is checked, by `assistant.support`, which compares words and understands nothing.
 """
 
 import re
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.retrieve import Passage
+from assistant.support import Entailment, supports
 from assistant.words import stems
 from ingest import sentences
 from ingest.sentences import Span
@@ -70,7 +70,7 @@ class Cited:
     """By number; only those that a sentence uses."""
 
 
-def resolve(answer: str, passages: Sequence[Passage]) -> Cited:
+def resolve(answer: str, passages: Sequence[Passage], entailment: Entailment | None = None) -> Cited:
     """Resolve the marks of an answer, numbered by position in `passages`, and check its sentences.
 
     Marks for passages that do not exist are dropped. A mark behind a full stop belongs to the sentence before it.
@@ -81,8 +81,8 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Cited:
     spans = sentences.spans(text)
     for (start, end), (following, _) in zip(spans, [*spans[1:], (len(text) + 1, 0)], strict=True):
         numbers = tuple(dict.fromkeys(n for at, n in marks if start < at <= following))
-        cited = [passages[n - 1].chunk.text for n in numbers]
-        supported = bool(numbers) and supports(text[start:end], cited)
+        cited = [_readable(passages[n - 1]) for n in numbers]
+        supported = bool(numbers) and supports(text[start:end], cited, entailment)
         found.append(Sentence(text[start:end], numbers, supported))
         if not supported:
             last = max((at for at, _ in marks if start < at <= following), default=end)
@@ -94,6 +94,11 @@ def resolve(answer: str, passages: Sequence[Passage]) -> Cited:
     shown = [(at, f"[{n}]") for at, n in marks]
     both = sorted([*shown, *warnings], key=lambda mark: mark[0])  # stable: a warning follows its marks
     return Cited(_insert(text, shown), _insert(text, both), tuple(found), tuple(citations))
+
+
+def _readable(passage: Passage) -> str:
+    """Return what a sentence may lean on: the text under its headings, without marks."""
+    return f"{passage.chunk.heading_line}\n\n{passage.chunk.words}"
 
 
 def cite(n: int, passage: Passage, span: Span) -> Citation:
@@ -137,8 +142,8 @@ def _insert(text: str, marks: Sequence[tuple[int, str]]) -> str:
 def best_quote(saying: str, text: str) -> Span:
     """Return the one to three neighbouring sentences of `text` that share most with `saying`."""
     spans = sentences.spans(text) or [(0, len(text))]
-    wanted = set(stems(saying))
-    own = [set(stems(text[start:end])) for start, end in spans]
+    wanted = stems(saying)
+    own = [stems(text[start:end]) for start, end in spans]
     best, chosen = -1.0, spans[0]
     for first in range(len(spans)):
         together: set[str] = set()
@@ -148,30 +153,3 @@ def best_quote(saying: str, text: str) -> Span:
             if score > best:
                 best, chosen = score, (spans[first][0], spans[last][1])
     return chosen
-
-
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_NEGATION = frozenset("no not never none neither nor cannot without n't".split())
-LEAST_SHARE = 0.6
-"""Share of a sentence's stems that must stand in one stretch of the passage."""
-
-
-def supports(sentence: str, passages: Sequence[str]) -> bool:
-    """Return whether the words of a sentence stand in the passages that it cites."""
-    wanted = set(stems(sentence))
-    if not wanted:
-        return True
-    together = " ".join(passages)
-    if not numbers(sentence) <= numbers(together):
-        return False
-    found = set(stems(together))
-    return len(wanted & found) >= LEAST_SHARE * len(wanted)
-
-
-def numbers(text: str) -> set[str]:
-    """Return the numbers of a text, written one way: 1,000 is 1000 and 3.50 is 3.5."""
-    found = set()
-    for match in _NUMBER.finditer(text):
-        plain = match[0].replace(",", "")
-        found.add(plain.rstrip("0").rstrip(".") if "." in plain else plain)
-    return found

@@ -79,9 +79,7 @@ class ServerFailed(ServerError):
     """The server answered with a fault of its own."""
 
     def __init__(self, url: str, status: int, said: str) -> None:
-        super().__init__(
-            f"the model server at {url} answered {status}{said}; see its log, or check STUDY_LLM_URL"
-        )
+        super().__init__(f"the model server at {url} answered {status}{said}; see its log, or check STUDY_LLM_URL")
 
 
 class ServerStalled(ServerError):
@@ -106,9 +104,7 @@ class AnswerCut(ServerError):
     """The connection ended, or the server gave up, before the answer was whole."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(
-            f"the model server at {url} broke off before the answer was whole; see whether it still runs"
-        )
+        super().__init__(f"the model server at {url} broke off before the answer was whole; see whether it still runs")
 
 
 class AnswerJunk(ServerError):
@@ -131,9 +127,7 @@ class AnswerEndless(ServerError):
     """The model goes round in circles, or the server does not stop at the limit it was given."""
 
     def __init__(self, model: str, what: str) -> None:
-        super().__init__(
-            f"the model {model} {what} and was stopped; ask in other words, or serve another model"
-        )
+        super().__init__(f"the model {model} {what} and was stopped; ask in other words, or serve another model")
 
 
 class AnswerUnparsable(ServerError):

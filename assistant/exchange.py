@@ -115,7 +115,7 @@ class Exchange:
             raise item
         return item
 
-    def json(self, until: float) -> Any:  # noqa: ANN401 - JSON has no type before it is looked at
+    def json(self, until: float) -> Any:
         """Return the whole answer; raises as `line` does."""
         try:
             return loads(b"\n".join(iter(lambda: self.line(until), None)))
@@ -150,9 +150,7 @@ class Exchange:
             connection.sock = self._socket = plain
             plain.settimeout(None)  # Whoever waits has a deadline, and hangs up when it is over.
             if server.tls:
-                tls = server.tls.wrap_socket(
-                    plain, server_hostname=server.host, do_handshake_on_connect=False
-                )
+                tls = server.tls.wrap_socket(plain, server_hostname=server.host, do_handshake_on_connect=False)
                 connection.sock = self._socket = tls
                 tls.do_handshake()
             if self._closed.is_set():
@@ -208,7 +206,7 @@ def _unreachable(url: str, error: OSError | UnicodeError) -> ServerUnreachable:
     return ServerUnreachable(url, error.strerror or "it did not take a connection")
 
 
-def loads(text: str | bytes) -> Any:  # noqa: ANN401 - JSON has no type before it is looked at
+def loads(text: str | bytes) -> Any:
     """Parse JSON that may be hostile: deep nesting is a ValueError, half a surrogate pair becomes '?'."""
     text = text.decode() if isinstance(text, bytes) else text
     try:

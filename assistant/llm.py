@@ -266,9 +266,7 @@ def _models(server: Server, settings: AssistantSettings) -> dict[str, int]:
         listed = exchange.json(until)["data"]
         return {model["id"] + "": int(model.get("max_model_len") or 0) for model in listed}
     except Empty:
-        stage = (
-            "took the connection but did not say what it serves" if exchange.connected else "did not answer"
-        )
+        stage = "took the connection but did not say what it serves" if exchange.connected else "did not answer"
         missing = f"{stage} within {settings.llm_connect_ms} ms"
         raise ServerStalled(server.url, missing, "STUDY_LLM_CONNECT_MS") from None
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -302,9 +300,7 @@ def _piece(server: Server, model: str, data: bytes) -> Delta:
         delta = choice["delta"]
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
         finish = choice.get("finish_reason") or ""
-        return Delta(
-            (delta.get("content") or "") + "", reasoning + "", finish_reason=finish + "", usage=usage
-        )
+        return Delta((delta.get("content") or "") + "", reasoning + "", finish_reason=finish + "", usage=usage)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         heard = server.said(data.decode(errors="replace"), 60)
         raise AnswerJunk(server.url, f"an event of another shape{heard}") from error

@@ -60,9 +60,7 @@ def build(
         most_tokens: What the model's context leaves when the answer's room is taken off.
     """
     for count in range(len(passages), 0, -1):
-        messages = _messages(
-            question, [_passage(n, passage) for n, passage in enumerate(passages[:count], 1)]
-        )
+        messages = _messages(question, [_passage(n, passage) for n, passage in enumerate(passages[:count], 1)])
         tokens = count_tokens(messages)
         if tokens <= most_tokens:
             return Prompt(tuple(messages), count, tokens)

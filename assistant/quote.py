@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assistant.cite import Cited, Citation, Sentence, cite
+from assistant.cite import Citation, Cited, Sentence, cite
 from assistant.retrieve import Passage
 from assistant.words import stems
 from ingest import sentences
@@ -51,12 +51,12 @@ def _sentence(citation: Citation) -> Sentence:
 
 def _candidates(question: str, passages: Sequence[Passage]) -> list[tuple[Passage, Span, float]]:
     """Return sentences with their share of the question's words, at most `CANDIDATES`, in reading order."""
-    wanted = set(stems(question))
+    wanted = stems(question)
     found: list[tuple[Passage, Span, float]] = []
     for passage in passages:
         text = passage.chunk.text
         for start, end in sentences.spans(text):
-            own = set(stems(text[start:end]))
+            own = stems(text[start:end])
             if len(own) >= LEAST_STEMS and _is_statement(text, start, end):
                 found.append((passage, (start, end), len(wanted & own) / max(1, len(wanted))))
     best = sorted(range(len(found)), key=lambda i: (-found[i][2], i))[:CANDIDATES]
@@ -66,12 +66,10 @@ def _candidates(question: str, passages: Sequence[Passage]) -> list[tuple[Passag
 def _is_statement(text: str, start: int, end: int) -> bool:
     """Return whether a sentence can stand alone: no heading, no front matter, no 'as follows:'."""
     line = text.rfind("\n", 0, start) + 1
-    return not (
-        text[line:start].startswith("#") or text.startswith("---", start) or text[start:end].endswith(":")
-    )
+    return not (text[line:start].startswith("#") or text.startswith("---", start) or text[start:end].endswith(":"))
 
 
-def _scores(vectors: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:  # type: ignore[type-arg]
+def _scores(vectors: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:
     cosine = vectors[1:] @ vectors[0]
     words = np.array([share for _, _, share in found])
     near = np.array([passage.score for passage, _, _ in found])

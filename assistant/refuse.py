@@ -62,7 +62,10 @@ def judge(retrieval: Retrieval, calibration: Calibration | None) -> Verdict:
 def load_calibration(model: Model, home: Path) -> Calibration | None:
     """Return the user's own calibration of a model, else the one that is shipped, else None."""
     name = f"{model.sha256[:16]}.json"
-    for place in (home.expanduser() / "calibration" / name, resources.files("assistant") / "calibration" / name):
+    for place in (
+        home.expanduser() / "calibration" / name,
+        resources.files("assistant") / "calibration" / name,
+    ):
         if place.is_file():
             return Calibration(**json.loads(place.read_text(encoding="utf-8")))
     return None

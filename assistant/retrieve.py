@@ -112,9 +112,7 @@ def retrieve(
     clock.lap("fuse")
     if reranker and candidates:
         head = candidates[:RERANKED]
-        scores = reranker.score(
-            question, [f"{passage.chunk.heading_line}\n{passage.chunk.words}" for passage in head]
-        )
+        scores = reranker.score(question, [f"{passage.chunk.heading_line}\n{passage.chunk.words}" for passage in head])
         head = [replace(passage, score=score) for passage, score in zip(head, scores, strict=True)]
         candidates = sorted(head, key=lambda passage: -passage.score) + candidates[RERANKED:]
         clock.lap("rerank")

@@ -12,7 +12,10 @@ class AssistantSettings(IngestSettings):
     """Most passages that an answer is made from."""
 
     rerank_model: str = ""
-    """Name or path of a sentence-transformers cross-encoder that reads the best candidates again; empty: none."""
+    """Name or path of a cross-encoder (sentence-transformers) that reads the best candidates again; empty: none."""
+
+    entailment_model: str = ""
+    """Name or path of a cross-encoder that judges support; empty: the lexical check does."""
 
     llm_url: str = "http://127.0.0.1:8000/v1"
     """Address of an OpenAI-compatible model server, reached without a proxy; the default is vLLM's own."""

@@ -1,18 +1,90 @@
-"""Words as search and checking see them: lower case, without stop words, stemmed."""
+"""Words as checking sees them: one spelling, no stop words, stemmed; numbers, names and negation apart."""
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 STOP_WORDS = frozenset(
-    """a about above after again against all also am an and any are as at be because been before being below
-    between both but by can could did do does doing down during each few for from further had has have having he
-    her here hers herself him himself his how i if in into is it its itself just like may me might more most much
-    must my myself no nor not now of off on once only or other our ours ourselves out over own per same shall she
-    should so some such than that the their theirs them themselves then there these they this those through to
-    too under until up upon us very was we were what when where whether which while who whom whose why will with
-    within without would you your yours yourself yourselves""".split()
+    """a about above also am an and any are as at be been being below between both but by can could did do does
+    done each eg etc for from had has have he her here hers him his how i ie if in into is it its itself may me
+    might more most must my of on one onto or other our ours over own same shall she should so some such than that
+    the their them then there these they this those to under us was we were what when where which while who whom
+    whose why will with within would you your yours""".split()
 )
+NEGATIONS = frozenset("not no never none nobody nothing neither nor without".split())
+_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ORDINALS = "third fourth fifth sixth seventh eighth ninth tenth"
+_NUMBER_WORDS = {
+    **{word: str(number) for number, word in enumerate(_CARDINALS.split()) if number > 1},
+    **{word: str(number) for number, word in zip(range(20, 100, 10), _TENS.split(), strict=True)},
+    **{word: str(number) for number, word in enumerate(_ORDINALS.split(), start=3)},
+    **{"hundred": "100", "thousand": "1000", "half": "0.5"},
+}
+"""'one', 'first' and 'second' mean too much else."""
+_SPELLINGS = (
+    (re.compile(r"\[\d+(?:\s*[,;]\s*\d+)*\]"), " "),  # citation marks
+    (re.compile(r"[’‘`´]"), "'"),
+    (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),  # 1,000
+    (re.compile(r"n't\b", re.IGNORECASE), " not"),
+    (re.compile(r"\b([Cc]an)not\b"), r"\1 not"),
+    (re.compile(r"'s\b"), ""),
+    (re.compile(r"(?<=\d)\s*%|\bper cent\b"), " percent"),
+)
+# A CJK character is a word of its own: their texts have no spaces to find words by.
+_TOKEN = re.compile(
+    r"\d+(?:\.\d+)?|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a sentence is about."""
+
+    stems: frozenset[str]
+    """Of its content words; numbers stand in it as they are."""
+    numbers: frozenset[str]
+    """Written one way: 1,000 and 'thousand' are 1000, 3.50 is 3.5."""
+    names: frozenset[str]
+    """Stems of the words with a capital letter, the first word left out."""
+    negated: bool
+
+
+def content(text: str) -> Content:
+    """Return the content of one sentence, or of any text."""
+    found, numbers, names = set(), set(), set()
+    negated = False
+    for position, token in enumerate(_TOKEN.finditer(_one_spelling(text))):
+        word = token[0].lower()
+        number = _number(word)
+        if number:
+            found.add(number)
+            numbers.add(number)
+        elif word in NEGATIONS:
+            negated = True
+        elif word not in STOP_WORDS and (len(word) > 1 or not word.isascii()):
+            found.add(_stem(word))
+            if position and token[0][0].isupper():
+                names.add(_stem(word))
+    return Content(frozenset(found), frozenset(numbers), frozenset(names), negated)
+
+
+def _one_spelling(text: str) -> str:
+    text = unicodedata.normalize("NFKD", text)
+    text = unicodedata.normalize("NFC", "".join(c for c in text if not unicodedata.combining(c)))
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _number(word: str) -> str:
+    if word[0].isdigit() and word.isascii():
+        whole, _, fraction = word.partition(".")
+        fraction = fraction.rstrip("0")
+        return (whole.lstrip("0") or "0") + (f".{fraction}" if fraction else "")
+    return _NUMBER_WORDS.get(word, "")
 
 
 @cache
@@ -21,13 +93,12 @@ def _stem(word: str) -> str:
 
 
 @cache
-def _stemmer():  # type: ignore[no-untyped-def]  # Stemmer publishes no types
+def _stemmer() -> Any:
     from Stemmer import Stemmer
 
     return Stemmer("english")
 
 
-def stems(text: str) -> list[str]:
-    """Return the stems of a text's content words, in order, repeated as they occur."""
-    words = (match[0].lower().replace("’", "'").removesuffix("'s") for match in _WORD.finditer(text))
-    return [_stem(word) for word in words if word not in STOP_WORDS]
+def stems(text: str) -> frozenset[str]:
+    """Return the stems of a text's content words and its numbers."""
+    return content(text).stems

@@ -1,6 +1,6 @@
 """How much evidence is enough: chosen from questions that the notes answer and questions that they don't.
 
-    python -m eval.calibrate FOLDER…    each with corpus/, queries.jsonl and, if there is one, ood_queries.jsonl
+python -m eval.calibrate FOLDER…    each with corpus/, queries.jsonl and, if there is one, ood_queries.jsonl
 """
 
 import sys
@@ -54,7 +54,7 @@ def fit(sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]]) -> tu
     return best[1], best[2]
 
 
-def _mix(evidence: Sequence[Evidence], weight: float) -> np.ndarray:  # type: ignore[type-arg]
+def _mix(evidence: Sequence[Evidence], weight: float) -> np.ndarray:
     return np.array([score + weight * cosine for score, cosine in evidence])
 
 

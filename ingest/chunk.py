@@ -107,9 +107,7 @@ class _Piece(NamedTuple):
     tokens: int
 
 
-def chunk(
-    document: Document, *, path: str, version: str, count_tokens: CountTokens, most_tokens: int
-) -> list[Chunk]:
+def chunk(document: Document, *, path: str, version: str, count_tokens: CountTokens, most_tokens: int) -> list[Chunk]:
     """Cut a document into chunks.
 
     Args:
@@ -128,9 +126,7 @@ def chunk(
             if not places or places[-1][1:] != place[1:]:
                 places.append(place)
         start, end = group[0].start, group[-1].end
-        chunks.append(
-            Chunk(path, version, len(chunks), start, end, text[start:end], document.title, tuple(places))
-        )
+        chunks.append(Chunk(path, version, len(chunks), start, end, text[start:end], document.title, tuple(places)))
     return chunks
 
 

@@ -8,7 +8,6 @@ here: sentence-transformers on a GPU, else OpenVINO, which uses bfloat16 where t
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -142,9 +141,9 @@ def _prepare(folder: Path, name: str) -> Model:
         )
         folder.mkdir(exist_ok=True)
         for file in draft.iterdir():
-            os.replace(file, folder / file.name)
+            file.replace(folder / file.name)
         (draft / "model.json").write_text(json.dumps(asdict(model), indent=1))
-        os.replace(draft / "model.json", folder / "model.json")
+        (draft / "model.json").replace(folder / "model.json")
     return model
 
 
@@ -334,9 +333,7 @@ def _onnxruntime(folder: Path) -> _Run:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
     def run(input_ids: Any, attention_mask: Any) -> Any:
         return session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]

@@ -60,9 +60,7 @@ class SyncRunning(StudyError):
     """Another process is syncing these notes."""
 
     def __init__(self, pid: str) -> None:
-        super().__init__(
-            f"another sync of these notes is running (process {pid}); wait for it, then run: ask ingest"
-        )
+        super().__init__(f"another sync of these notes is running (process {pid}); wait for it, then run: ask ingest")
 
 
 class TooManyRemovals(StudyError):

@@ -521,9 +521,7 @@ class ServerStore:
                 models.FieldCondition(key="born", range=later),
                 models.FieldCondition(key="died", range=models.Range(lt=generation)),
             ):
-                self._client.delete(
-                    self._collection, models.FilterSelector(filter=models.Filter(must=[condition]))
-                )
+                self._client.delete(self._collection, models.FilterSelector(filter=models.Filter(must=[condition])))
             undone = models.Filter(must=[models.FieldCondition(key="died", range=later)])
             self._client.delete_payload(self._collection, ["died"], undone)
 
@@ -581,9 +579,7 @@ class _ServerView:
         query = _bm25.embed_query(words)
         if not query.indices:
             return []
-        return self._query(
-            models.SparseVector(indices=query.indices, values=query.values), SPARSE, limit, course
-        )
+        return self._query(models.SparseVector(indices=query.indices, values=query.values), SPARSE, limit, course)
 
     def _query(self, query: Any, using: str, limit: int, course: str) -> list[Hit]:
         from qdrant_client import models
@@ -600,9 +596,7 @@ class _ServerView:
 
         terms = _bm25.embed_query(words).indices
         requests = [
-            models.QueryRequest(
-                query=_term(models.SparseVector, term), using=SPARSE, limit=1, with_vector=[SPARSE]
-            )
+            models.QueryRequest(query=_term(models.SparseVector, term), using=SPARSE, limit=1, with_vector=[SPARSE])
             for term in terms
         ]
         with _server_errors():
@@ -684,13 +678,10 @@ class _ServerDraft:
     def remove(self, ids: Sequence[str]) -> None:
         for batch in _batches(ids):
             with _server_errors():
-                self._client.set_payload(
-                    self._collection, {"died": self._generation}, points=list(batch), wait=True
-                )
+                self._client.set_payload(self._collection, {"died": self._generation}, points=list(batch), wait=True)
 
     def finish(self, expected: int, added: Sequence[str]) -> None:
         _verify(_ServerView(self._client, self._collection, self._generation), expected, added)
 
     def discard(self) -> None:
         ServerStore(self._client, self._collection).keep_only(self._generation - 1)
-

@@ -5,6 +5,7 @@ A sentence never crosses a blank line, a list item, a table row or a heading, an
 """
 
 import re
+from itertools import pairwise
 
 Span = tuple[int, int]
 """First code point, and one past the last."""
@@ -74,4 +75,4 @@ def _trimmed(text: str, start: int, end: int) -> list[Span]:
 def split(text: str) -> list[str]:
     """Cut `text` at its sentence starts, losing nothing: what llama-index's splitters ask for."""
     starts = [0, *(start for start, _ in spans(text)[1:]), len(text)]
-    return [text[a:b] for a, b in zip(starts, starts[1:], strict=False) if b > a]
+    return [text[a:b] for a, b in pairwise(starts) if b > a]

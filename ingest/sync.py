@@ -171,9 +171,7 @@ def _sync(
     changed = [file for file in readable if file.path not in unchanged_paths]
 
     if dry_run:
-        report.notes += [
-            Outcome(file.path, "changed" if file.path in known else "added", "", 0) for file in changed
-        ]
+        report.notes += [Outcome(file.path, "changed" if file.path in known else "added", "", 0) for file in changed]
         report.notes.sort(key=lambda note: note.path)
         return report
 
@@ -365,9 +363,7 @@ class _Work:
     def _read(self, file: File) -> tuple[_Fresh, str]:
         """Read one file; whatever is wrong with it becomes its state and reason."""
         old = self._known.get(file.path)
-        row = Note(
-            file.path, "failed", "", "", "", "", 0, (), file.size, file.mtime_ns, file.ctime_ns, time.time_ns()
-        )
+        row = Note(file.path, "failed", "", "", "", "", 0, (), file.size, file.mtime_ns, file.ctime_ns, time.time_ns())
         try:
             data = _bytes_of(self._shelf.notes / file.path, self._shelf.settings.max_file_mb << 20)
             seen = _version(file.path, data)

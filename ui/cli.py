@@ -110,9 +110,12 @@ def answer(
     asked: Asked | None = None
     done: Answer | None = None
     live = show.is_terminal() and not as_json
-    with contextlib.closing(
-        answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
-    ) as events, _live(live) as write:
+    with (
+        contextlib.closing(
+            answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
+        ) as events,
+        _live(live) as write,
+    ):
         for event in events:
             if isinstance(event, Found):
                 found = event
@@ -122,7 +125,8 @@ def answer(
                 write(event.text, event.restart)
             else:
                 done = event
-    assert done and found
+    assert done is not None
+    assert found is not None
     _print_answer(done, as_json, live)
     if explain:
         click.echo("\n" + show.explain_text(found, asked, done), err=as_json)

@@ -94,8 +94,12 @@ def runs_text(runs: Iterable[Run]) -> list[str]:
     lines = []
     for run in runs:
         when = datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
-        what = line_of(run.error) if run.error else ", ".join(
-            f"{run.report[name]} {name}" for name in ("files", "embedded", "deleted") if name in run.report
+        what = (
+            line_of(run.error)
+            if run.error
+            else ", ".join(
+                f"{run.report[name]} {name}" for name in ("files", "embedded", "deleted") if name in run.report
+            )
         )
         lines.append(f"  {when}  generation {run.generation}  {run.seconds:6.1f} s  {what}")
     return lines

@@ -74,9 +74,7 @@ def _answer(request: dict[str, Any], data: bytes) -> Iterator[dict[str, Any]]:
             yield from module.pages(data, done=request["done"], plain=request["plain"])
         else:
             found: Document = module.read(Path(request["path"]), data)
-            blocks = [
-                [block.start, block.end, block.kind, block.heading, block.locator] for block in found.blocks
-            ]
+            blocks = [[block.start, block.end, block.kind, block.heading, block.locator] for block in found.blocks]
             yield {"document": [found.text, found.title, blocks, found.lost, found.remark]}
     except Unreadable as error:
         yield {"unreadable": [error.state, error.reason]}

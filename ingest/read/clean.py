@@ -25,9 +25,7 @@ _LETTERS = str.maketrans(
 )
 _NEWLINE = re.compile(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x01-\x08\x0e-\x1b\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
-_BROKEN = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]|\(cid:"
-)
+_BROKEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]|\(cid:")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LETTER_RUN = re.compile(r"[^\W\d_]{5,}")
 _HYPHENS = ("-", "\u00ad")
@@ -131,10 +129,7 @@ def _join_broken_words(lines: Sequence[str], known: Set[str]) -> list[str]:
 
 def _is_broken_line(line: str, after: str) -> bool:
     return (
-        line.endswith(_HYPHENS)
-        and line[-2:-1].isalpha()
-        and after.lstrip()[:1].isalpha()
-        and len(line) < _LONGEST_LINE
+        line.endswith(_HYPHENS) and line[-2:-1].isalpha() and after.lstrip()[:1].isalpha() and len(line) < _LONGEST_LINE
     )
 
 

@@ -12,9 +12,8 @@ from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive, resolve
 from ingest.read.compose import Draft, one_line
-from ingest.read.html import flow, page
+from ingest.read.html import decoded, flow, page
 from ingest.read.markup import Element, attribute
-from ingest.read.text import decode
 
 _FONT_CIPHERS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
@@ -29,9 +28,11 @@ def read(path: Path, data: bytes) -> Document:
         for entry in package.iterfind("{*}spine/{*}itemref")
         if attribute(entry, "idref") in manifest
     ]
-    parts = [
-        resolve(name, attribute(item, "href")) for item in spine if "nav" not in attribute(item, "properties")
-    ]
+    parts = dict.fromkeys(
+        resolve(name, attribute(item, "href"))
+        for item in spine
+        if "nav" not in attribute(item, "properties").split()
+    )
     locked = _locked(archive)
     if parts and locked.issuperset(parts):
         raise Unreadable("encrypted", "the book is locked by its seller (DRM)")
@@ -40,17 +41,14 @@ def read(path: Path, data: bytes) -> Document:
     chapter = 1
     for part in parts:
         draft.place = f"chapter {chapter}"
+        laid = draft.length, len(draft.lost)
         try:
             if part in locked:
                 raise Unreadable("encrypted", "locked by its seller (DRM)")
-            text, _ = decode(archive.read(part))
+            _chapter(archive.read(part), names.get(part, ""), draft)
         except Unreadable as error:
             draft.lost.append(f"{draft.place}: {error.reason}")
-            chapter += 1
-            continue
-        before = draft.length
-        _chapter(page(text), names.get(part, ""), draft)
-        chapter += draft.length > before
+        chapter += laid != (draft.length, len(draft.lost))
     draft.lost += archive.lost
     return draft.document()
 
@@ -101,12 +99,13 @@ def _contents(archive: Archive, name: str, manifest: list[Element]) -> dict[str,
     return names
 
 
-def _chapter(root: Element | None, title: str, draft: Draft) -> None:
-    draft.leave()
-    if root is None:
-        return
+def _chapter(data: bytes, title: str, draft: Draft) -> None:
+    root, wrong = page(decoded(data)[0])
     body = next(root.iter("{*}body"), root)
     first = next((one_line("".join(found.itertext())) for found in body.iter("{*}h1", "{*}h2", "{*}h3")), "")
+    draft.leave()
     if title and first.casefold() != title.casefold() and "".join(body.itertext()).strip():
         draft.head(0, title)
     flow(body, draft)
+    if wrong:
+        draft.lost.append(f"{draft.place}: {wrong}")

@@ -11,7 +11,6 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.compose import Draft, fit, one_line, raised, table_text
 from ingest.read.markup import Element, attribute, local, walk, xml
@@ -63,18 +62,20 @@ _CELL = 1000
 
 def read(path: Path, data: bytes) -> Document:
     """Read a web page; each block is found by its heading."""
-    text, remark = _decode(data)
-    root = page(text)
-    if root is None:
-        raise Unreadable("empty", "the page holds no element")
+    text, remark = decoded(data)
+    root, wrong = page(text)
     main, noise = _content(root)
     draft = Draft()
+    draft.lost += [f"page: {wrong}"] if wrong else []
     flow(main, draft, noise)
     return draft.document(title=_title(root), remark=remark)
 
 
-def page(text: str) -> Element | None:
-    """Return the tree of a page, read as XML where it is well-formed XHTML, else as browsers read HTML."""
+def page(text: str) -> tuple[Element, str]:
+    """Return the tree of a page, and what is wrong with it.
+
+    Well-formed XHTML is read as XML, everything else as browsers read HTML.
+    """
     text = fit(text)
     if _XHTML.match(text):
         plain = _ENTITY.sub(
@@ -82,7 +83,7 @@ def page(text: str) -> Element | None:
         )
         root, wrong = xml(re.sub(r"\A\s*<\?xml.*?\?>", "", plain).encode())
         if not wrong:
-            return root
+            return root, ""
     return parse(text)
 
 
@@ -91,7 +92,8 @@ def flow(root: Element, draft: Draft, skipped: Iterable[Element] = ()) -> None:
     _Flow(draft, set(skipped)).run(root)
 
 
-def _decode(data: bytes) -> tuple[str, str]:
+def decoded(data: bytes) -> tuple[str, str]:
+    """Return a page's text in the encoding that it declares, and a remark where that is not the whole truth."""
     declared = _CHARSET.search(data[:4096])
     name = declared[1].decode().lower() if declared else ""
     if (

@@ -50,7 +50,7 @@ def read(path: Path, data: bytes) -> Document:
     return draft.document(title=draft.first, remark=remark)
 
 
-def _cells(notebook: Any) -> list[Any] | None:  # noqa: ANN401 - JSON may hold anything
+def _cells(notebook: Any) -> list[Any] | None:
     """Return the cells of either format, None where there is no list of them."""
     if not isinstance(notebook, dict):
         return None
@@ -94,7 +94,7 @@ def _printed(outputs: list[Any]) -> Iterator[str]:
             yield text
 
 
-def _joined(value: Any) -> str:  # noqa: ANN401 - JSON may hold anything
+def _joined(value: Any) -> str:
     """Return a text that a notebook holds as one string or as a list of lines.
 
     A line that was written over, as by a progress bar, is kept as it was last seen.

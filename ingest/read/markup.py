@@ -61,15 +61,17 @@ def xml(data: bytes) -> tuple[Element, str]:
     return nothing(), wrong or "no XML element"
 
 
-def html(text: str) -> Element | None:
-    """Parse HTML as a browser would; None where it holds no element."""
+def html(text: str) -> tuple[Element, str]:
+    """Parse HTML as a browser would; returns what `xml` does."""
     parser = lxml.html.HTMLParser(
         encoding="utf-8", no_network=True, huge_tree=True, remove_comments=True, remove_pis=True
     )
     try:
-        return lxml.html.document_fromstring(text.encode(), parser)
-    except Exception:  # lxml raises its own, ValueError and MemoryError; to the reader all mean: no page
-        return None
+        root = lxml.html.document_fromstring(text.encode(), parser)
+    except Exception as error:  # lxml raises its own, ValueError and MemoryError on hostile bytes
+        return nothing(), f"no HTML: {error}"
+    fatal = next((entry.message for entry in parser.error_log if entry.level_name == "FATAL"), "")
+    return root, f"{fatal.partition(',')[0]}; read as far as it goes" if fatal else ""
 
 
 def walk(root: Element) -> "etree.iterwalk":

@@ -33,12 +33,8 @@ _EDGE_LINES = 3
 """A running header or footer stands among so many lines at the top or the bottom of a page."""
 _RUNNING_SHARE = 0.4
 """Share of the pages that repeat it; less than half, since left and right pages may differ."""
-_FILE_NAME = re.compile(
-    r"\.[a-z]{2,5}(?: - \w+)?$|^(?:adobe|microsoft) \w+ (?:-|pdf)|^\S*[_/\\]\S*$", re.IGNORECASE
-)
-_NO_TITLE = re.compile(
-    r"(untitled|title|document|presentation|powerpoint presentation|slide)( ?\d+)?", re.IGNORECASE
-)
+_FILE_NAME = re.compile(r"\.[a-z]{2,5}(?: - \w+)?$|^(?:adobe|microsoft) \w+ (?:-|pdf)|^\S*[_/\\]\S*$", re.IGNORECASE)
+_NO_TITLE = re.compile(r"(untitled|title|document|presentation|powerpoint presentation|slide)( ?\d+)?", re.IGNORECASE)
 
 
 _Key = tuple[str, int | None]
@@ -131,12 +127,7 @@ class Pages:
         first, after = " ".join(lines[0].split()), "".join(lines[1:2]).strip()
         letters = sum(character.isalpha() for character in first)
         looks_like_one = 3 <= len(first) <= 100 and len(first.split()) <= 14 and letters > len(first) / 2
-        if (
-            not looks_like_one
-            or first.endswith((*_SENTENCE_END, ",", "-"))
-            or "://" in first
-            or after[:1].islower()
-        ):
+        if not looks_like_one or first.endswith((*_SENTENCE_END, ",", "-")) or "://" in first or after[:1].islower():
             return ""
         return "" if first[:1].islower() or (len(first) > 60 and len(after) > 60) else first
 

@@ -51,6 +51,7 @@ _WRONG_PASSWORD = 4
 """FPDF_ERR_PASSWORD, fpdfview.h."""
 _IMAGE = 3
 """FPDF_PAGEOBJ_IMAGE, fpdf_edit.h."""
+_NO_LETTERS = "its fonts do not say which letters they draw"
 _OCR_DPI = 300
 _OCR_PIXELS = 40_000_000
 
@@ -144,7 +145,7 @@ class _File:
             raise
 
     @cached_property
-    def _pdfium(self) -> Any:  # noqa: ANN401 - pypdfium2 has no type information
+    def _pdfium(self) -> Any:
         """The file as PDFium opens it."""
         import pypdfium2
 
@@ -181,25 +182,27 @@ class _File:
         """Yield a page as pypdf reads it; then as PDFium does, where that is better, or why it is lost."""
         _complaints.about_page.clear()
         reader = self._reader if with_pypdf else None
-        text, problem = _try(lambda: reader.pages[page - 1].extract_text(), "") if reader else ("", "")
-        by, bad = "pypdf", badness(text, known)
-        notice = f"may lack text: {_complaints.about_page[0]}" if _complaints.about_page else ""
+        raw, problem = _try(lambda: reader.pages[page - 1].extract_text(), "") if reader else ("", "")
+        text, bad = clean(raw, known), badness(raw, known)
+        by, notice = "pypdf", f"may lack text: {_complaints.about_page[0]}" if _complaints.about_page else ""
         good = bad <= _BAD and _letters(text) >= _FEW_LETTERS
-        if text.strip():
-            yield _part(page, clean(text, known), by, notice=notice, last=good)
+        if text:
+            yield _part(page, text, by, notice=notice, last=good)
             if good:
                 return
         other, other_problem = _try(lambda: self._by_pdfium(page), "")
-        if _letters(other) > 2 * _letters(text) or (other.strip() and bad - badness(other, known) > _BETTER):
-            text, by, notice = other, "PDFium", ""
-        if text.strip():
-            yield _part(page, clean(text, known), by, notice=notice)
+        if _letters(other) > 2 * _letters(text) or bad - badness(other, known) > _BETTER:
+            text, by, notice = clean(other, known), "PDFium", ""
+        if text:
+            yield _part(page, text, by, notice=notice)
             return
-        lost = self._why_blank(page, problem or other_problem)
-        if lost == NO_TEXT and os.environ.get("STUDY_OCR") == "1" and shutil.which("tesseract"):
-            text, problem = _try(lambda: self._by_ocr(page), "")
-            by, lost = "OCR", "" if text.strip() else f"{NO_TEXT}, and OCR: {problem or 'nothing found'}"
-        yield _part(page, clean(text, known), by if text else "", lost=lost)
+        drawn = raw.strip() or other.strip()
+        lost = _NO_LETTERS if drawn else self._why_blank(page, problem or other_problem)
+        if lost in (NO_TEXT, _NO_LETTERS) and os.environ.get("STUDY_OCR") == "1" and shutil.which("tesseract"):
+            raw, problem = _try(lambda: self._by_ocr(page), "")
+            text = clean(raw, known)
+            by, lost = "OCR", "" if text else f"{lost}, and OCR: {problem or 'nothing found'}"
+        yield _part(page, text, by if text else "", lost=lost)
 
     def _by_pdfium(self, page: int) -> str:
         opened = self._pdfium[page - 1]

@@ -7,8 +7,10 @@ right, then the speaker's notes. Dates, footers and slide numbers are dropped.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 from ingest.errors import Unreadable
 from ingest.read import Document
@@ -21,6 +23,9 @@ _SHAPES = {"sp", "grpSp", "graphicFrame", "cxnSp"}
 _DROPPED = {"dt", "ftr", "hdr", "sldNum", "sldImg"}
 _ROW = 180_000
 """How far apart, in EMU (0.5 cm), the tops of two shapes may be that stand side by side."""
+_HOLDER = "*/{*}nvPr/{*}ph"
+_Corner: TypeAlias = tuple[int, int]
+"""Left and top, in EMU."""
 _BELOW = (1 << 40, 1 << 40)
 """Where a shape without a position stands."""
 _SLIDE = re.compile(r"ppt/slides/slide(\d+)\.xml")
@@ -33,9 +38,10 @@ def read(path: Path, data: bytes) -> Document:
     if not slides:
         raise Unreadable("failed", "not a PowerPoint presentation: no slide in it")
     draft = Draft()
+    layout = cache(partial(_layout, archive))
     for number, part in enumerate(slides, 1):
         draft.place = f"slide {number}"
-        _Slide(archive, part, draft).read(archive.xml(part, draft.place))
+        _Slide(archive, part, draft, layout).read(archive.xml(part, draft.place))
     draft.lost += archive.lost
     return draft.document(title=archive.title() or draft.first)
 
@@ -51,7 +57,7 @@ def _slides(archive: Archive) -> list[str]:
     listed = [_relation(entry, related) for entry in root.iterfind("{*}sldIdLst/{*}sldId")]
     slides = [to.target for to in listed if to]
     found = [(int(match[1]), name) for name in archive.names if (match := _SLIDE.fullmatch(name))]
-    return slides or [name for _, name in sorted(found)]
+    return list(dict.fromkeys(slides)) or [name for _, name in sorted(found)]
 
 
 def _relation(element: Element, related: dict[str, Relation], name: str = "id") -> Relation | None:
@@ -63,11 +69,13 @@ def _relation(element: Element, related: dict[str, Relation], name: str = "id") 
 class _Slide:
     """One slide on its way into a draft."""
 
-    def __init__(self, archive: Archive, part: str, draft: Draft) -> None:
+    def __init__(
+        self, archive: Archive, part: str, draft: Draft, layout: Callable[[str], dict[str, _Corner]]
+    ) -> None:
         self._archive = archive
         self._draft = draft
         self._related = archive.related(part)
-        self._layout: dict[tuple[str, str], Element] | None = None
+        self._layout = layout
 
     def read(self, root: Element) -> None:
         """Lay the slide's title, its shapes and its notes."""
@@ -88,7 +96,7 @@ class _Slide:
         """Yield the shapes of a tree, groups opened, as one reads: rows from the top, each from the left."""
         shapes = [] if tree is None else [(self._corner(shape), shape) for shape in _shapes(tree)]
         shapes.sort(key=lambda placed: placed[0][1])
-        row: list[tuple[tuple[int, int], Element]] = []
+        row: list[tuple[_Corner, Element]] = []
         rows = [row]
         for placed in shapes:
             if row and placed[0][1] - row[0][0][1] > _ROW:
@@ -102,24 +110,14 @@ class _Slide:
                 else:
                     yield shape
 
-    def _corner(self, shape: Element) -> tuple[int, int]:
-        """Return the left and top of a shape in EMU, from its layout where it has none of its own."""
+    def _corner(self, shape: Element) -> _Corner:
+        """Return the corner of a shape; a placeholder's own, or the one that the layout gives it."""
         own = _offset(shape)
-        if own is None and _placeholder(shape) != ("", ""):
-            own = self._inherited(*_placeholder(shape))
+        if own is None and shape.find(_HOLDER) is not None:
+            layout = next((to.target for to in self._related.values() if to.kind == "slideLayout"), "")
+            kind, index = _placeholder(shape)
+            own = self._layout(layout).get(index or kind)
         return own or _BELOW
-
-    def _inherited(self, kind: str, index: str) -> tuple[int, int] | None:
-        if self._layout is None:
-            part = next((to.target for to in self._related.values() if to.kind == "slideLayout"), "")
-            layout = self._archive.xml(part, f"layout of {self._draft.place}")
-            self._layout = {_placeholder(shape): shape for shape in layout.iter("{*}sp")}
-        same = [
-            shape
-            for (kind_, index_), shape in self._layout.items()
-            if (index_ == index if index else kind_ == kind)
-        ]
-        return _offset(same[0]) if same else None
 
     def _shape(self, shape: Element) -> None:
         kind, index = _placeholder(shape)
@@ -160,6 +158,23 @@ class _Slide:
                 self._draft.add(f"Notes: {lines}" if lines.strip() else "")
 
 
+def _layout(archive: Archive, part: str) -> dict[str, _Corner]:
+    """Return where a layout, or its master, puts its placeholders; by their index, or their type."""
+    related = archive.related(part) if part else {}
+    master = next((to.target for to in related.values() if to.kind == "slideMaster"), "")
+    above = {
+        _placeholder(shape)[0]: _offset(shape) for shape in archive.xml(master, "slide master").iter("{*}sp")
+    }
+    corners = {}
+    for shape in archive.xml(part, "slide layout").iter("{*}sp"):
+        kind, index = _placeholder(shape)
+        general = "title" if kind == "ctrTitle" else kind
+        corner = _offset(shape) or above.get(general) or above.get("body")
+        if corner:
+            corners[index or kind] = corner
+    return corners
+
+
 def _shapes(tree: Element) -> Iterator[Element]:
     for child in tree:
         if local(child) in _SHAPES:
@@ -170,11 +185,11 @@ def _shapes(tree: Element) -> Iterator[Element]:
 
 def _placeholder(shape: Element) -> tuple[str, str]:
     """Return a placeholder's type and index, both '' for a shape that is none."""
-    holder = shape.find("*/{*}nvPr/{*}ph")
+    holder = shape.find(_HOLDER)
     return attribute(holder, "type"), attribute(holder, "idx")
 
 
-def _offset(shape: Element) -> tuple[int, int] | None:
+def _offset(shape: Element) -> _Corner | None:
     offset = next(
         (found for path in ("*/{*}xfrm/{*}off", "{*}xfrm/{*}off") if (found := shape.find(path)) is not None),
         None,

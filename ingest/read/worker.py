@@ -49,16 +49,14 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "T
 _OCR = ("STUDY_OCR", "STUDY_OCR_LANG")
 
 
-class _Died(Exception):  # noqa: N818 - an event, like StopIteration
+class _Died(Exception):
     """A child ended before its answer did; says why."""
 
 
 class Workers:
     """Children that read files; as many threads as there are children may read at once."""
 
-    def __init__(
-        self, count: int, *, environ: Mapping[str, str] | None = None, package: str = "ingest.read"
-    ) -> None:
+    def __init__(self, count: int, *, environ: Mapping[str, str] | None = None, package: str = "ingest.read") -> None:
         """Start nothing yet.
 
         Args:
@@ -66,9 +64,7 @@ class Workers:
             environ: Variables that the children get beside their few, such as STUDY_OCR.
             package: Where the readers' modules are; elsewhere in tests.
         """
-        environ = {name: os.environ[name] for name in _INHERITED + _OCR if name in os.environ} | dict(
-            environ or {}
-        )
+        environ = {name: os.environ[name] for name in _INHERITED + _OCR if name in os.environ} | dict(environ or {})
         root = str(Path(__file__).resolve().parents[2])
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
         self._package = package

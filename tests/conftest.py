@@ -1,0 +1,85 @@
+"""What the tests share: no test reads the user's settings, touches the user's data or prepares the model twice."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant.settings import AssistantSettings
+from ingest import embed
+from ingest.embed import Embedder
+from ingest.shelf import Shelf
+from ingest.sync import sync
+
+ROOT = Path(__file__).resolve().parent.parent
+NOBODY = "http://127.0.0.1:9/v1"
+"""Nothing listens on the discard port."""
+_KEPT = ("STUDY_EVALDATA", "STUDY_TEST_QDRANT_URL", "STUDY_NO_SKIP")
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the user's STUDY_* settings and `.env`, and keep state under the test's own folder."""
+    for name in [name for name in os.environ if name.startswith("STUDY_") and name not in _KEPT]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("STUDY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STUDY_LLM_URL", NOBODY)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the default embedding model, prepared once for the whole run."""
+    home = tmp_path_factory.mktemp("prepared")
+    embed.load(home)
+    return home / "models"
+
+
+@pytest.fixture(scope="session")
+def embedder(models: Path) -> Embedder:
+    """The real default model."""
+    return embed.load(models.parent)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, models: Path) -> AssistantSettings:
+    """Settings of an empty installation whose model is prepared and whose model server is absent."""
+    home, notes = tmp_path / "home", tmp_path / "notes"
+    home.mkdir()
+    notes.mkdir()
+    (home / "models").symlink_to(models)
+    return AssistantSettings(home=home, notes=notes, llm_url=NOBODY)
+
+
+@pytest.fixture(scope="session")
+def corpus_home(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
+    """A STUDY_HOME in which the starter course is indexed; not to be written to."""
+    home = tmp_path_factory.mktemp("corpus")
+    (home / "models").symlink_to(models)
+    sync(Shelf(AssistantSettings(home=home, notes=ROOT / "corpus", llm_url=NOBODY)))
+    return home
+
+
+@pytest.fixture
+def corpus_settings(corpus_home: Path) -> AssistantSettings:
+    """Settings under which the starter course is indexed."""
+    return AssistantSettings(home=corpus_home, notes=ROOT / "corpus", llm_url=NOBODY)
+
+
+@pytest.fixture(scope="session")
+def evaldata() -> Iterator[Path]:
+    """The folder of question sets."""
+    folder = os.environ.get("STUDY_EVALDATA", "")
+    if not folder:
+        pytest.skip("STUDY_EVALDATA names no folder of question sets")
+    yield Path(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a Qdrant server, where none is named."""
+    if os.environ.get("STUDY_TEST_QDRANT_URL"):
+        return
+    for item in items:
+        if "qdrant" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="STUDY_TEST_QDRANT_URL names no Qdrant server"))
