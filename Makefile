@@ -8,6 +8,8 @@ INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 TORCH := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 PYTORCH_CPU := https://download.pytorch.org/whl/cpu
 export Q
+# Without cached bytecode every command would compile what it imports anew: half of a cold answer's time.
+unexport PYTHONDONTWRITEBYTECODE
 # Copies, since nltk (behind llama-index) refuses to read its data from hard links into a cache.
 export UV_LINK_MODE := copy
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)

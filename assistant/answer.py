@@ -21,6 +21,7 @@ from assistant.refuse import Verdict, judge, load_calibration
 from assistant.retrieve import Passage, Reranker, Retrieval, retrieve
 from assistant.settings import AssistantSettings
 from assistant.support import Entailment
+from ingest.embed import Embedder
 from ingest.shelf import Shelf
 
 ANSWERED, QUOTED, NOT_IN_THE_NOTES = "answered", "quoted", "not_in_notes"
@@ -191,12 +192,12 @@ def answer(
     draft = Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", watch.laps)
     if not retrieval.passages or not verdict.answerable:
         watch.lap("total")
-        yield _not_in_notes(draft, retrieval)
+        yield _not_in_notes(draft)
         return
     if isinstance(model, str):
-        draft = _quoted(draft, quote(question, retrieval.passages, embedder), f"{NO_MODEL} ({model})")
+        draft = _quoted(draft, quote(question, retrieval, embedder), f"{NO_MODEL} ({model})")
     else:
-        draft = yield from _ask(draft, model, settings, watch, shelf)
+        draft = yield from _ask(draft, model, retrieval, settings, watch, shelf.embedder)
     if not verdict.calibrated:
         note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
         draft = replace(draft, notice="; ".join(filter(None, (draft.notice, note))))
@@ -228,8 +229,8 @@ def _find_model(settings: AssistantSettings) -> Any:
     return found.reason if isinstance(found, llm.Absent) else found
 
 
-def _not_in_notes(draft: Answer, retrieval: Retrieval) -> Answer:
-    nearest = tuple(dict.fromkeys(passage.chunk.path for passage in retrieval.passages))[:NEAREST]
+def _not_in_notes(draft: Answer) -> Answer:
+    nearest = tuple(dict.fromkeys(passage.chunk.path for passage in draft.passages))[:NEAREST]
     return replace(draft, outcome=NOT_IN_THE_NOTES, nearest=nearest)
 
 
@@ -247,7 +248,12 @@ def _quoted(draft: Answer, cited: Cited, notice: str) -> Answer:
 
 
 def _ask(
-    draft: Answer, model: Any, settings: AssistantSettings, watch: _Stopwatch, shelf: Shelf
+    draft: Answer,
+    model: Any,
+    retrieval: Retrieval,
+    settings: AssistantSettings,
+    watch: _Stopwatch,
+    embedder: Embedder,
 ) -> Generator[Event, None, Answer]:
     most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
     prompt = prompting.build(draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most)
@@ -274,9 +280,9 @@ def _ask(
         text, notice = error.partial, str(error)
     watch.lap("written")
     if NOT_IN_NOTES in text[: len(NOT_IN_NOTES) + 20] or NOT_IN_NOTES.replace("_", " ") in text[:30]:
-        return replace(_not_in_notes(draft, Retrieval((), draft.passages, 0.0, {})), model=model.name)
+        return replace(_not_in_notes(draft), model=model.name)
     if not text.strip():
-        return _quoted(draft, quote(draft.question, draft.passages, shelf.embedder), f"{NO_MODEL} ({notice})")
+        return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL} ({notice})")
     cited = resolve(text, draft.passages[: prompt.passages], _entailment(settings))
     return replace(
         draft,

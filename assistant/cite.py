@@ -133,7 +133,7 @@ def _insert(text: str, marks: Sequence[tuple[int, str]]) -> str:
     parts: list[str] = []
     at = 0
     for position, mark in marks:
-        space = "" if position == at and parts else " "
+        space = "" if position == at and parts and mark != UNSUPPORTED else " "
         parts += [text[at:position], space + mark]
         at = position
     return "".join([*parts, text[at:]]).strip()

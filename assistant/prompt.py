@@ -22,7 +22,7 @@ Answer in the language of the question, in plain sentences, as short as the ques
 Keep numbers, names and code exactly as the passages have them."""
 
 _INVISIBLE = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\ufff9-\ufffb\U000e0000-\U000e007f]"
 )

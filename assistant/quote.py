@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assistant.cite import Citation, Cited, Sentence, cite
-from assistant.retrieve import Passage
+from assistant.retrieve import Passage, Retrieval
 from assistant.words import stems
 from ingest import sentences
 from ingest.embed import Embedder
@@ -13,8 +13,8 @@ from ingest.sentences import Span
 
 PASSAGES = 4
 """How many of the best passages are looked at."""
-CANDIDATES = 24
-"""Most sentences that are compared with the question; each costs about a millisecond."""
+CANDIDATES = 16
+"""Most sentences that are compared with the question; each costs about two milliseconds."""
 QUOTES = 3
 """Most sentences that are quoted."""
 LEAST_OF_BEST = 0.75
@@ -25,19 +25,19 @@ LEAST_STEMS = 3
 """A sentence of fewer content words is a label, not a statement."""
 
 
-def quote(question: str, passages: Sequence[Passage], embedder: Embedder) -> Cited:
+def quote(question: str, retrieval: Retrieval, embedder: Embedder) -> Cited:
     """Return the sentences that stand nearest to the question, each with its citation, best passage first."""
-    found = _candidates(question, passages[:PASSAGES])
+    found = _candidates(question, retrieval.passages[:PASSAGES])
     if not found:
         return Cited("", "", (), ())
     texts = [passage.chunk.text[start:end] for passage, (start, end), _ in found]
-    vectors = embedder.encode([question, *texts])
-    scores = _scores(vectors, found)
+    vectors = embedder.encode(texts)
+    scores = _scores(vectors @ np.asarray(retrieval.vector), found)
     chosen: list[int] = []
     for i in np.argsort(-scores, kind="stable"):
         if len(chosen) == QUOTES or scores[i] < LEAST_OF_BEST * scores.max():
             break
-        if all(float(vectors[i + 1] @ vectors[j + 1]) < ALIKE for j in chosen):
+        if all(float(vectors[i] @ vectors[j]) < ALIKE for j in chosen):
             chosen.append(int(i))
     chosen.sort()  # as the passages rank, and as their sentences stand
     citations = tuple(cite(n, found[i][0], found[i][1]) for n, i in enumerate(chosen, start=1))
@@ -69,8 +69,7 @@ def _is_statement(text: str, start: int, end: int) -> bool:
     return not (text[line:start].startswith("#") or text.startswith("---", start) or text[start:end].endswith(":"))
 
 
-def _scores(vectors: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:
-    cosine = vectors[1:] @ vectors[0]
+def _scores(cosine: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:
     words = np.array([share for _, _, share in found])
     near = np.array([passage.score for passage, _, _ in found])
     return np.asarray(0.5 * cosine + 0.25 * words + 0.25 * near)

@@ -56,6 +56,8 @@ class Retrieval:
     """Every fused chunk, best first, at most 2 · DEPTH."""
     passages: tuple[Passage, ...]
     """What is shown and answered from: the best, collapsed, joined."""
+    vector: Sequence[float]
+    """Of the question: unit length, as long as the model's."""
     ideal: float
     """BM25 of a perfect chunk; 0 if the question has no word that counts."""
     timings_ms: dict[str, float]
@@ -118,7 +120,7 @@ def retrieve(
         clock.lap("rerank")
     passages = _joined(collapse(candidates, top_k), text_of)
     clock.lap("choose")
-    return Retrieval(tuple(candidates), tuple(passages), ideal, clock.laps)
+    return Retrieval(tuple(candidates), tuple(passages), vector, ideal, clock.laps)
 
 
 class _Clock:

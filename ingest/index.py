@@ -20,6 +20,7 @@ import fcntl
 import math
 import os
 import shutil
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -256,15 +257,17 @@ def _lock(path: Path, how: int) -> Iterator[bool]:
 class _EdgeView:
     def __init__(self, path: Path) -> None:
         # The shared lock tells `keep_only` that somebody reads here; it is taken before looking for the folder.
-        self._lock = _lock_file(path).open("a")
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        # It is let go with the view, or at the latest when nobody refers to the view any more.
+        lock = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._unlock = weakref.finalize(self, os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         if not path.is_dir():
-            self._lock.close()
+            self._unlock()
             raise FileNotFoundError(path)
         try:
             self._shard = edge.EdgeShard.load(str(path))
         except Exception as error:  # the engine raises bare exceptions, with its reason as text
-            self._lock.close()
+            self._unlock()
             raise IndexDamaged(f"the index in {path} can't be opened ({error}); run: ask ingest --fresh") from error
 
     def nearest(self, vector: Vector, limit: int, course: str = "") -> list[Hit]:
@@ -323,7 +326,7 @@ class _EdgeView:
 
     def close(self) -> None:
         self._shard.close()
-        self._lock.close()
+        self._unlock()
 
 
 class _EdgeDraft:

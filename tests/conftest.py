@@ -1,7 +1,6 @@
 """What the tests share: no test reads the user's settings, touches the user's data or prepares the model twice."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,18 +67,27 @@ def corpus_settings(corpus_home: Path) -> AssistantSettings:
 
 
 @pytest.fixture(scope="session")
-def evaldata() -> Iterator[Path]:
+def evaldata() -> Path:
     """The folder of question sets."""
     folder = os.environ.get("STUDY_EVALDATA", "")
     if not folder:
         pytest.skip("STUDY_EVALDATA names no folder of question sets")
-    yield Path(folder)
+    return Path(folder)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs a Qdrant server, where none is named."""
+    """Leave out what needs a Qdrant server, where none is named."""
     if os.environ.get("STUDY_TEST_QDRANT_URL"):
         return
-    for item in items:
-        if "qdrant" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="STUDY_TEST_QDRANT_URL names no Qdrant server"))
+    without = [item for item in items if "qdrant" in item.keywords]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With STUDY_NO_SKIP=1, a run in which a test was skipped has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if skipped and os.environ.get("STUDY_NO_SKIP"):
+        reporter.write_line(f"{len(skipped)} tests were skipped, and STUDY_NO_SKIP allows none", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

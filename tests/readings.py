@@ -80,7 +80,9 @@ def damaged(data: bytes, *, times: int, seed: int) -> Iterator[bytes]:
                 case 2:
                     mutant[at:at] = mutant[at : at + length] * dice.randint(1, 50)
                 case 3:
-                    mutant[at:at] = dice.choice([b"\0", b"\xff\xfe", b"<", b"&", b'"', b"\xed\xa0\x80", b"]]>", b"\n\n"])
+                    mutant[at:at] = dice.choice(
+                        [b"\0", b"\xff\xfe", b"<", b"&", b'"', b"\xed\xa0\x80", b"]]>", b"\n\n"]
+                    )
                 case 4 if dice.random() < 0.1:
                     del mutant[at:]
         yield bytes(mutant)

@@ -710,9 +710,7 @@ def test_a_wrong_key_that_the_server_says_back_is_not_repeated() -> None:
 # JSON
 
 
-@pytest.mark.parametrize(
-    "reply", ['{"a": [1, 2]}', '```json\n{"a": [1, 2]}\n```\n', '```\n{"a": [1, 2]}\n```']
-)
+@pytest.mark.parametrize("reply", ['{"a": [1, 2]}', '```json\n{"a": [1, 2]}\n```\n', '```\n{"a": [1, 2]}\n```'])
 def test_json_is_parsed_and_a_code_fence_taken_off(reply: str) -> None:
     with FakeServer(reply) as server:
         found, usage = model_at(server).complete(ASK, schema={"type": "object"})

@@ -69,8 +69,7 @@ def test_before_the_first_heading_a_block_is_found_by_its_paragraph() -> None:
 
 def test_a_nested_list_keeps_its_levels_and_starts_to_count_anew() -> None:
     item = (
-        '<w:p><w:pPr><w:numPr><w:ilvl w:val="{}"/><w:numId w:val="7"/></w:numPr></w:pPr>'
-        "<w:r><w:t>{}</w:t></w:r></w:p>"
+        '<w:p><w:pPr><w:numPr><w:ilvl w:val="{}"/><w:numId w:val="7"/></w:numPr></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>'
     )
     levels = "".join(f'<w:lvl w:ilvl="{level}"><w:numFmt w:val="decimal"/></w:lvl>' for level in range(2))
     numbering = (
@@ -188,9 +187,7 @@ def test_merged_and_nested_cells_stay_in_their_row() -> None:
     inner = table.cell(1, 0).add_table(rows=1, cols=2)
     inner.cell(0, 0).text, inner.cell(0, 1).text = "x", "y"
 
-    assert told(read(NAME, saved(word))) == [
-        ("paragraph 8", "| Both |  | a\\|b |\n| --- | --- | --- |\n| x y |  |  |")
-    ]
+    assert told(read(NAME, saved(word))) == [("paragraph 8", "| Both |  | a\\|b |\n| --- | --- | --- |\n| x y |  |  |")]
 
 
 def test_code_in_a_code_style_is_one_block() -> None:
@@ -215,6 +212,32 @@ def test_formulas_and_exponents_stay_readable() -> None:
     )
 
     assert told(read(NAME, data)) == [("paragraph 1", "Score s=(q·k)/d"), ("paragraph 2", "10^6")]
+
+
+def test_symbols_of_symbol_fonts_become_characters() -> None:
+    data = bare(
+        '<w:p><w:r><w:sym w:font="Symbol" w:char="F061"/><w:sym w:font="Wingdings" w:char="F0E0"/>'
+        '<w:sym w:font="Symbol" w:char="F057"/><w:sym w:font="Other" w:char="zz"/><w:t>!</w:t></w:r></w:p>'
+    )
+
+    assert told(read(NAME, data)) == [("paragraph 1", "α→Ω!")]
+
+
+def test_strict_open_xml_reads_alike() -> None:
+    parts = unzipped(lecture())
+    strict = {
+        name: content.replace(
+            b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+            b"http://purl.oclc.org/ooxml/wordprocessingml/main",
+        ).replace(
+            b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+            b"http://purl.oclc.org/ooxml/officeDocument/relationships",
+        )
+        for name, content in parts.items()
+    }
+
+    assert strict != parts
+    assert read(NAME, zipped(strict)) == read(NAME, lecture())
 
 
 def test_a_paragraph_in_the_clothes_of_a_heading_is_not_lost() -> None:
@@ -253,7 +276,9 @@ def test_a_missing_or_broken_style_sheet_costs_no_text() -> None:
 
 
 def test_entities_are_not_expanded() -> None:
-    bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]>'
+    bomb = (
+        '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]>'
+    )
     body = f"<w:document {W}><w:body><w:p><w:r><w:t>&b;&c;</w:t></w:r></w:p></w:body></w:document>"
 
     assert refusal(read, "bomb.docx", zipped({"word/document.xml": bomb + body})) == (

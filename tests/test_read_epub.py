@@ -80,7 +80,8 @@ def test_the_contents_of_epub_3_name_the_chapters_and_are_not_read() -> None:
     navigation = '<nav><ol><li><a href="c1.xhtml"><span>One</span></a></li></ol></nav>'
     package = (
         '<package><manifest><item id="n" href="nav.xhtml" properties="nav"/>'
-        '<item id="c" href="c1.xhtml"/></manifest><spine><itemref idref="n"/><itemref idref="c"/></spine></package>'
+        '<item id="c" href="c1.xhtml"/></manifest>'
+        '<spine><itemref idref="n"/><itemref idref="c"/></spine></package>'
     )
     data = book(
         {"c1.xhtml": "<p>Text.</p>"},
@@ -135,9 +136,7 @@ def test_an_archive_that_is_no_book_is_refused() -> None:
 
 
 def test_whatever_is_damaged_the_result_is_a_document_or_a_reason() -> None:
-    data = book(
-        {"a.xhtml": "<h1>A</h1><p>Text.</p>" * 5, "b.xhtml": "<p>B.</p>"}, {"a.xhtml": "A", "b.xhtml": "B"}
-    )
+    data = book({"a.xhtml": "<h1>A</h1><p>Text.</p>" * 5, "b.xhtml": "<p>B.</p>"}, {"a.xhtml": "A", "b.xhtml": "B"})
     mutants = chain(damaged(data, times=100, seed=6), damaged_parts(data, times=100, seed=7))
 
     assert survives(read, "book.epub", mutants) > 50

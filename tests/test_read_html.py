@@ -16,7 +16,7 @@ PAGE = """<!DOCTYPE html>
     <h1>Sharding <em>explained</em></h1>
     <p>FSDP shards <b>parameters</b>,
        gradients and states.<br>ZeRO does too.</p>
-    <h2>Stages</h2>
+    <h2>Stages <a href="#stages">¶</a></h2>
     <ul><li>Stage 1<ul><li>optimizer states</li></ul></li><li>Stage 2</li></ul>
     <ol start="3"><li>three</li><li><p>four</p><p>more</p></li></ol>
     <h3>Code</h3>
@@ -96,6 +96,15 @@ def test_a_section_is_not_boilerplate_because_its_heading_names_it_so() -> None:
     assert told(document) == [("§ Related work", "ZeRO."), ("§ Navigation", "Of robots.")]
 
 
+def test_what_holds_the_main_part_is_no_boilerplate_whatever_its_class() -> None:
+    document = page(
+        '<div class="wy-nav-side">Contents</div><div class="wy-nav-content"><div role="main"><p>Sharding, in short.</p>'
+        '<a class="headerlink" href="#x">¶</a></div><div role="navigation">Next page</div></div>'
+    )
+
+    assert words(document) == ["Sharding, in short."]
+
+
 def test_a_table_that_lays_out_a_page_is_read_as_a_page() -> None:
     document = page(
         "<table><tr><td><h1>Old</h1></td><td><table><tr><td>a</td><td>b</td></tr></table></td></tr></table>"
@@ -106,8 +115,7 @@ def test_a_table_that_lays_out_a_page_is_read_as_a_page() -> None:
 
 def test_spanning_and_nested_cells_stay_in_their_row() -> None:
     document = page(
-        '<table><tr><td colspan="2">wide</td><td>c|d</td></tr>'
-        "<tr><td><p>x</p><ul><li>y</li></ul></td></tr></table>"
+        '<table><tr><td colspan="2">wide</td><td>c|d</td></tr><tr><td><p>x</p><ul><li>y</li></ul></td></tr></table>'
     )
 
     assert words(document) == ["| wide |  | c\\|d |\n| --- | --- | --- |\n| x y |"]

@@ -128,6 +128,33 @@ def test_the_figures_of_a_chart_become_a_table() -> None:
     ]
 
 
+def test_the_words_of_a_diagram_become_a_list() -> None:
+    deck = pptx.Presentation()
+    add(deck, TITLE_ONLY, "Pipeline")
+    parts: dict[str, str | bytes] = {**unzipped(saved(deck))}
+    frame = (
+        '<p:graphicFrame><a:graphic><a:graphicData><dgm:relIds xmlns:dgm="dgm" r:dm="rId99"/></a:graphicData>'
+        "</a:graphic></p:graphicFrame></p:spTree>"
+    )
+    slide, rels = "ppt/slides/slide1.xml", "ppt/slides/_rels/slide1.xml.rels"
+    parts[slide] = unzipped(saved(deck))[slide].decode().replace("</p:spTree>", frame)
+    relation = '<Relationship Id="rId99" Type="x/diagramData" Target="../diagrams/data1.xml"/></Relationships>'
+    parts[rels] = unzipped(saved(deck))[rels].decode().replace("</Relationships>", relation)
+    point = "<d:pt><d:t><a:p><a:r><a:t>{}</a:t></a:r></a:p></d:t></d:pt>".format
+    parts["ppt/diagrams/data1.xml"] = (
+        f"<d:dataModel xmlns:d='d' xmlns:a='a'><d:ptLst>{point('Read')}<d:pt/>{point('Chunk')}</d:ptLst></d:dataModel>"
+    )
+
+    assert told(read(NAME, zipped(parts))) == [("slide 1", "- Read\n- Chunk")]
+
+
+def test_arrows_of_a_symbol_font_become_characters() -> None:
+    deck = pptx.Presentation()
+    box(add(deck, BLANK), 1, 1, "prefill \uf0e0 decode")
+
+    assert told(read(NAME, saved(deck))) == [("slide 1", "prefill → decode")]
+
+
 def test_exponents_stay_readable() -> None:
     deck = pptx.Presentation()
     slide = add(deck, BLANK)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ingest.sync import Report
 
 _EXAMPLES = """
+
 \b
 Examples:
   ask "What does an AI architect do?"

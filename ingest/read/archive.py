@@ -64,9 +64,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
             entries = self._zip.infolist()
-        except (
-            Exception
-        ) as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
+        except Exception as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
             raise Unreadable("failed", _mistaken(data, what)) from error
         _check(entries, len(data))
         self._entries = {_plain(entry.filename): entry for entry in entries}
@@ -89,9 +87,9 @@ class Archive:
             raise Unreadable("failed", f"{_shown(name)} would take {entry.file_size // _MIB} MiB")
         try:
             return self._zip.read(entry)
-        except (
-            Exception
-        ) as error:  # zlib.error, EOFError, BadZipFile, NotImplementedError, RuntimeError, lzma's own
+        except MemoryError:
+            raise
+        except Exception as error:  # zlib.error, EOFError, BadZipFile, NotImplementedError, RuntimeError, lzma's own
             raise Unreadable("failed", f"{_shown(name)} is damaged") from error
 
     def xml(self, name: str, label: str) -> Element:
@@ -146,9 +144,7 @@ def _shown(name: str) -> str:
 def _check(entries: list[zipfile.ZipInfo], size: int) -> None:
     expanded = sum(entry.file_size for entry in entries)
     if len(entries) > _ENTRIES:
-        raise Unreadable(
-            "failed", f"{len(entries)} files in one archive; {_ENTRIES} are the most that are read"
-        )
+        raise Unreadable("failed", f"{len(entries)} files in one archive; {_ENTRIES} are the most that are read")
     if expanded - size > _EXPANDED or (expanded > _SMALL and expanded > _RATIO * size):
         raise Unreadable("failed", f"a decompression bomb: {size} bytes would become {expanded}")
     for entry in entries:
@@ -163,9 +159,7 @@ def _ole(data: bytes, what: str) -> Unreadable:
     """Tell an encrypted Office file from one of the binary formats before 2007: both are OLE containers."""
     if "EncryptedPackage".encode("utf-16-le") in data:
         return Unreadable("encrypted", "protected by a password; save a copy without one")
-    return Unreadable(
-        "failed", f"not {what}, but a binary Office file from before 2007; save it in the new format"
-    )
+    return Unreadable("failed", f"not {what}, but a binary Office file from before 2007; save it in the new format")
 
 
 def _mistaken(data: bytes, what: str) -> str:

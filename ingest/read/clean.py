@@ -39,6 +39,8 @@ _LONGEST_LINE = 2000
 """Code points; what goes on for longer is no line that a hyphen ends."""
 _KNOWN_ENOUGH = 300
 """Words a document must have shown before an unknown one says anything."""
+_STRANGE = 0.3
+"""Share of words that a page brings as new without being suspicious."""
 
 
 def words(text: str) -> set[str]:
@@ -65,7 +67,7 @@ def badness(text: str, known: Set[str] = frozenset()) -> float:
     long = [word for word in words(" ".join(found)) if len(word) > 3]
     if len(known) >= _KNOWN_ENOUGH and len(long) >= 10:
         strange = sum(word not in known for word in long) / len(long)
-        wrong += max(0.0, strange - 0.5) * len(found)
+        wrong += max(0.0, strange - _STRANGE) * len(found)
     return min(1.0, wrong / len(found))
 
 

@@ -116,4 +116,4 @@ def _blocks(cuts: list[_Cut], lines: list[str]) -> Iterator[Block]:
             last -= 1
         if first < last:
             locator = cut.locator if "," in cut.locator else f"line {first + 1}"
-            yield Block(starts[first], starts[last] - 1, "code", cut.heading, locator)
+            yield Block(starts[first], starts[last - 1] + len(lines[last - 1].rstrip()), "code", cut.heading, locator)

@@ -5,6 +5,7 @@ becomes a block itself, so that every word of a file can be found.
 """
 
 import re
+from string import ascii_letters
 
 from ingest.read import Block, Document
 
@@ -14,13 +15,26 @@ _HEADING_LENGTH = 200
 _EXPONENT = re.compile(r"[-−+]?\d{1,4}|[a-zA-Z]")
 
 
+def _font(letters: str, signs: str) -> dict[int, str]:
+    """Return what the private code points of a symbol font show: its letters from a to Z, then code and sign."""
+    shown = {0xF000 + ord(letter): sign for letter, sign in zip(ascii_letters, letters, strict=False)}
+    return shown | {int(f"F0{pair[:2]}", 16): pair[2] for pair in signs.split()}
+
+
+SYMBOL = _font(
+    "αβχδεφγηιϕκλμνοπθρστυϖωξψζΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ",
+    "22∀ 24∃ A3≤ A5∞ AB↔ AC← AE→ B1± B3≥ B4× B6∂ B9≠ BB≈ C7∩ C8∪ CE∈ D1∇ D6√ D7⋅ DB⇔ DE⇒ E5∑ F2∫",
+)
+"""Greek letters and signs in the font 'Symbol', as Word inserts them."""
+WINGDINGS = _font("", "DF← E0→ E1↑ E2↓ E7⇐ E8⇒ F3⇔ FB✗ FC✓")
+"""Arrows and ticks in the font 'Wingdings', which Office makes of '-->' while one types."""
+
+
 def fit(text: str) -> str:
     """Return `text` with newlines as \\n and U+FFFD for NULs and lone surrogates."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if _UNFIT.search(text):  # the round trip also joins pairs that JSON brought in two halves
-        text = (
-            text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
-        )
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
     return text
 
 
@@ -31,16 +45,12 @@ def one_line(text: str) -> str:
 
 def raised(text: str) -> str:
     """Return a superscript as plain text: 10⁶ must not read 106, and a mark like 'th' stays as it is."""
-    return f"^{text}" if _EXPONENT.fullmatch(text.strip()) else text
+    return f"^{text.strip()}" if _EXPONENT.fullmatch(text.strip()) else text
 
 
 def table_text(rows: list[list[str]]) -> str:
     """Return a table as Markdown writes it; the first row is its header, empty rows are dropped."""
-    lines = [
-        "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in row) + " |"
-        for row in rows
-        if any(row)
-    ]
+    lines = ["| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows if any(row)]
     if len(lines) > 1:
         lines.insert(1, "|" + " --- |" * len(next(row for row in rows if any(row))))
     return "\n".join(lines)
@@ -98,13 +108,9 @@ class Draft:
         self._bare = Block(start, end, "text", parents, self.place or f"§ {name}")
 
     def add(self, text: str, kind: str = "text", place: str = "") -> None:
-        """Add a piece of the file; white space around it is dropped, but for the indent of its first line."""
+        """Add a piece of the file; white space around it is dropped, but for the indent of a list or of code."""
         text = fit(text).rstrip()
-        text = (
-            text[len(text) - len(text.lstrip()) :]
-            if kind == "text"
-            else re.sub(r"\A(?:[^\S\n]*\n)+", "", text)
-        )
+        text = text.lstrip() if kind == "text" else re.sub(r"\A(?:[^\S\n]*\n)+", "", text)
         if not text:
             return
         self._bare = None

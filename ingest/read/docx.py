@@ -16,7 +16,7 @@ from pathlib import Path
 from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive
-from ingest.read.compose import Draft, one_line, raised, table_text
+from ingest.read.compose import SYMBOL, WINGDINGS, Draft, one_line, raised, table_text
 from ingest.read.markup import Element, attribute, local
 from ingest.read.maths import formula
 
@@ -27,18 +27,10 @@ _HEADING = re.compile(
 """Style names, lower case. Word drops umlauts from the id of a localized style, whose name is 'heading 1'."""
 _CODE = re.compile(r"code|preformatted|listing")
 _CONTENTS = re.compile(r"toc\s*(?:\d|heading)|table of contents")
+_TITLES = {"title", "titel", "titre", "título", "ttulo", "titolo"}
 _DROPPED = {
-    "pPr",
-    "rPr",
-    "sectPr",
-    "del",
-    "moveFrom",
-    "instrText",
-    "delText",
-    "delInstrText",
-    "rt",
-    "Fallback",
-}
+    "pPr", "rPr", "sectPr", "del", "moveFrom", "instrText", "delText", "delInstrText", "rt", "Fallback",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,15 +47,11 @@ class _Style:
 def read(path: Path, data: bytes) -> Document:
     """Read a Word document; each block knows its heading."""
     archive = Archive(data, "a Word document")
-    main = next(
-        (to.target for to in archive.related("").values() if to.kind == "officeDocument"), "word/document.xml"
-    )
+    main = next((to.target for to in archive.related("").values() if to.kind == "officeDocument"), "word/document.xml")
     root = archive.xml(main, "document")
     body = root.find("{*}body")
     if body is None:
-        reason = (
-            archive.lost[-1] if archive.lost else f"not a Word document: its main part is <{local(root)}>"
-        )
+        reason = archive.lost[-1] if archive.lost else f"not a Word document: its main part is <{local(root)}>"
         raise Unreadable("failed", reason)
     reading = _Reading(archive, main)
     reading.body(body)
@@ -125,9 +113,9 @@ class _Reading:
         item = self._item(properties, style)
         if _CONTENTS.match(style.name):
             return
-        if style.name == "title" or style.level:
+        if style.name in _TITLES or style.level:
             self._close()
-            if style.name == "title" and not self.draft.title:
+            if style.name in _TITLES and not self.draft.title:
                 self.draft.title = one_line(text)
             self.draft.head(style.level, text)
         elif item or _CODE.search(style.name):
@@ -169,7 +157,7 @@ class _Reading:
         list_id = attribute(properties.find("{*}numPr/{*}numId"), "val") or style.list_id
         if list_id in ("", "0"):
             return ""
-        level = _whole(attribute(properties.find("{*}numPr/{*}ilvl"), "val"), style.list_level)
+        level = min(_whole(attribute(properties.find("{*}numPr/{*}ilvl"), "val"), style.list_level), 8)
         for deeper in range(level + 1, 9):
             del self._numbers[list_id, deeper]
         self._numbers[list_id, level] += 1
@@ -186,6 +174,8 @@ class _Reading:
                     yield "\t"
                 case "br" | "cr":
                     yield "\n"
+                case "sym":
+                    yield _symbol(child)
                 case "noBreakHyphen":
                     yield "-"
                 case "oMath":
@@ -253,6 +243,13 @@ def _paragraphs(container: Element) -> Iterator[Element]:
             yield child
         else:
             yield from _paragraphs(child)
+
+
+def _symbol(element: Element) -> str:
+    """Return a character of a symbol font."""
+    font = {"Symbol": SYMBOL, "Wingdings": WINGDINGS}.get(attribute(element, "font"), {})
+    code = attribute(element, "char")
+    return font.get(int(code, 16), "") if re.fullmatch("[0-9A-Fa-f]{4}", code) else ""
 
 
 def _whole(text: str, default: int) -> int:

@@ -29,9 +29,7 @@ def read(path: Path, data: bytes) -> Document:
         if attribute(entry, "idref") in manifest
     ]
     parts = dict.fromkeys(
-        resolve(name, attribute(item, "href"))
-        for item in spine
-        if "nav" not in attribute(item, "properties").split()
+        resolve(name, attribute(item, "href")) for item in spine if "nav" not in attribute(item, "properties").split()
     )
     locked = _locked(archive)
     if parts and locked.issuperset(parts):
@@ -57,9 +55,7 @@ def _package(archive: Archive) -> tuple[str, Element]:
     """Return the book's list of parts, and its name."""
     container = archive.xml("META-INF/container.xml", "container")
     pointer = container.find("{*}rootfiles/{*}rootfile")
-    name = attribute(pointer, "full-path") or next(
-        (name for name in archive.names if name.endswith(".opf")), ""
-    )
+    name = attribute(pointer, "full-path") or next((name for name in archive.names if name.endswith(".opf")), "")
     package = archive.xml(name, "package")
     if package.find("{*}spine") is None:
         raise Unreadable("failed", "not an EPUB book: it lists no chapters")

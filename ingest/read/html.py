@@ -11,6 +11,7 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.compose import Draft, fit, one_line, raised, table_text
 from ingest.read.markup import Element, attribute, local, walk, xml
@@ -40,9 +41,7 @@ _NOISE = re.compile(
     r"|masthead|\bfooter\b|\bbanner\b|comments?-(?:area|list|section)|disqus|\btoc\b|table-of-contents",
     re.I,
 )
-_ASIDE_KEPT = re.compile(
-    r"\b(?:note|tip|warning|caution|important|admonition|callout|footnotes?|sidenote)\b", re.I
-)
+_ASIDE_KEPT = re.compile(r"\b(?:note|tip|warning|caution|important|admonition|callout|footnotes?|sidenote)\b", re.I)
 _MAIN_SHARE = 0.6
 """Least share of the page's words that its main part must hold to be taken for the whole."""
 
@@ -54,6 +53,8 @@ _BLOCKS = _HEADINGS | _LISTS | {
     "legend", "li", "main", "nav", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th",
     "thead", "tr",
 }  # fmt: skip
+_ANCHORS = {"¶", "§", "#", "🔗"}
+"""What a link from a heading to itself is called."""
 _BREAK = "\0"
 """A line break that is meant, unlike those of the source; no NUL is in a page that was made fit."""
 _CELL = 1000
@@ -64,6 +65,8 @@ def read(path: Path, data: bytes) -> Document:
     """Read a web page; each block is found by its heading."""
     text, remark = decoded(data)
     root, wrong = page(text)
+    if wrong and not len(root):
+        raise Unreadable("failed", wrong)
     main, noise = _content(root)
     draft = Draft()
     draft.lost += [f"page: {wrong}"] if wrong else []
@@ -78,9 +81,7 @@ def page(text: str) -> tuple[Element, str]:
     """
     text = fit(text)
     if _XHTML.match(text):
-        plain = _ENTITY.sub(
-            lambda match: html.unescape(match[0]).replace("&", "&amp;").replace("<", "&lt;"), text
-        )
+        plain = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("&", "&amp;").replace("<", "&lt;"), text)
         root, wrong = xml(re.sub(r"\A\s*<\?xml.*?\?>", "", plain).encode())
         if not wrong:
             return root, ""
@@ -93,14 +94,10 @@ def flow(root: Element, draft: Draft, skipped: Iterable[Element] = ()) -> None:
 
 
 def decoded(data: bytes) -> tuple[str, str]:
-    """Return a page's text in the encoding that it declares, and a remark where that is not the whole truth."""
+    """Return a page's text in the encoding that it declares, and a remark where that is not all true."""
     declared = _CHARSET.search(data[:4096])
     name = declared[1].decode().lower() if declared else ""
-    if (
-        data[:3] == b"\xef\xbb\xbf"
-        or data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        or not _TEXT_CHARSET.fullmatch(name)
-    ):
+    if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff") or not _TEXT_CHARSET.fullmatch(name):
         return decode(data)
     name = {"iso-8859-1": "windows-1252", "latin-1": "windows-1252", "latin1": "windows-1252"}.get(name, name)
     try:
@@ -112,9 +109,7 @@ def decoded(data: bytes) -> tuple[str, str]:
 
 
 def _title(root: Element) -> str:
-    return next(
-        (name for tag in ("title", "h1") for found in root.iter(f"{{*}}{tag}") if (name := _plain(found))), ""
-    )
+    return next((name for tag in ("title", "h1") for found in root.iter(f"{{*}}{tag}") if (name := _plain(found))), "")
 
 
 def _content(root: Element) -> tuple[Element, set[Element]]:
@@ -126,10 +121,7 @@ def _content(root: Element) -> tuple[Element, set[Element]]:
         if survey.sizes[kind] > survey.sizes["content"]:
             skipped -= {element for element, its in survey.outside.items() if its == kind}
     main = max(survey.mains, key=survey.mains.__getitem__, default=body)
-    whole = (
-        len(skipped) < len(survey.outside)
-        or survey.mains.get(main, 0) < _MAIN_SHARE * survey.sizes["content"]
-    )
+    whole = len(skipped) < len(survey.outside) or survey.mains.get(main, 0) < _MAIN_SHARE * survey.sizes["content"]
     return (body if whole else main), skipped
 
 
@@ -142,7 +134,8 @@ class _Survey:
         self.mains: dict[Element, int] = {}
         """Elements that call themselves the main part, and the size of their content."""
         self.sizes = {"content": 0, "around": 0, "noise": 0}
-        holders = {above for main in body.iter("{*}main") for above in main.iterancestors()}
+        mains = [*body.iter("{*}main"), *body.iterfind(".//*[@role='main']")]
+        holders = {above for main in mains[:9] for above in main.iterancestors()}
         begun: dict[Element, int] = {}
         outer = None
         walker = walk(body)
@@ -173,11 +166,7 @@ def _sort(element: Element, *, inside: bool) -> str:
     names = f"{attribute(element, 'class')} {role} {attribute(element, 'type')}"
     if name in ("main", "article") or role == "main":
         return "main"
-    if (
-        name in _AROUND
-        and not (name == "header" and inside)
-        and not (name == "aside" and _ASIDE_KEPT.search(names))
-    ):
+    if name in _AROUND and not (name == "header" and inside) and not (name == "aside" and _ASIDE_KEPT.search(names)):
         return "around"
     if name in ("div", "ul", "table", "td", "form") and "section" not in names:
         names += f" {attribute(element, 'id')}"
@@ -279,7 +268,7 @@ def _instead(element: Element, name: str) -> str | None:
     """Return what is read in place of an element that does not read as it stands, None for any other."""
     if name == "script" and attribute(element, "type").startswith("math/tex"):
         return f"${one_line(element.text or '')}$"
-    if name in _SILENT:
+    if name in _SILENT or (name == "a" and (element.text or "").strip() in _ANCHORS and not len(element)):
         return ""
     if name == "math":
         return formula(element)
@@ -315,10 +304,7 @@ def _rows(table: Element, skipped: Container[Element]) -> list[list[str]]:
     """Return the cells of a table of data; nothing for a table that lays out a page."""
     if attribute(table, "role") in ("presentation", "none"):
         return []
-    if any(
-        table is not inner
-        for inner in table.iter("{*}table", "{*}pre", *(f"{{*}}{name}" for name in _HEADINGS))
-    ):
+    if any(table is not inner for inner in table.iter("{*}table", "{*}pre", *(f"{{*}}{name}" for name in _HEADINGS))):
         return []
     rows = []
     for row in table.iter("{*}tr"):

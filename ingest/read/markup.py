@@ -47,9 +47,8 @@ def xml(data: bytes) -> tuple[Element, str]:
         )
         try:
             root = etree.fromstring(data, parser)
-        except (
-            Exception
-        ) as error:  # lxml raises its own, ValueError, LookupError and MemoryError on hostile bytes
+        except Exception as error:  # lxml raises its own, ValueError, LookupError and others on hostile bytes
+            _check_memory(error)
             wrong = wrong or f"malformed XML: {str(error).partition(' (<string>')[0]}"
             continue
         if root is None:
@@ -68,10 +67,17 @@ def html(text: str) -> tuple[Element, str]:
     )
     try:
         root = lxml.html.document_fromstring(text.encode(), parser)
-    except Exception as error:  # lxml raises its own, ValueError and MemoryError on hostile bytes
+    except Exception as error:  # lxml raises its own, ValueError and others on hostile bytes
+        _check_memory(error)
         return nothing(), f"no HTML: {error}"
     fatal = next((entry.message for entry in parser.error_log if entry.level_name == "FATAL"), "")
     return root, f"{fatal.partition(',')[0]}; read as far as it goes" if fatal else ""
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise MemoryError if that is what lxml means: the file is not to blame, whoever called knows what to do."""
+    if isinstance(error, MemoryError) or getattr(error, "code", 0) == etree.ErrorTypes.ERR_NO_MEMORY:
+        raise MemoryError from error
 
 
 def walk(root: Element) -> "etree.iterwalk":

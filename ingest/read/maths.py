@@ -14,9 +14,7 @@ _HIDDEN = {"annotation", "annotation-xml", "mphantom", "rPr", "ctrlPr"}
 
 def formula(element: Element) -> str:
     """Return the formula in `element` as plain text, or as TeX between dollars where it carries its TeX."""
-    tex = next(
-        (note.text for note in element.iter("{*}annotation") if "tex" in attribute(note, "encoding")), None
-    )
+    tex = next((note.text for note in element.iter("{*}annotation") if "tex" in attribute(note, "encoding")), None)
     tex = tex or attribute(element, "alttext")
     if tex:
         return f"${' '.join(tex.split())}$"

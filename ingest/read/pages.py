@@ -101,17 +101,18 @@ class Pages:
         if self.beyond:
             lost += (f"{self.beyond} pages: only the first {MOST_PAGES} of a file are read",)
         if not numbers:
-            reasons = set(self.lost.values())
-            if NO_TEXT in reasons:
-                hint = "with tesseract installed, STUDY_OCR=1 reads them"
-                raise Unreadable(NO_TEXT, f"scanned pages without text; {hint}")
+            scanned = next((reason for reason in self.lost.values() if reason.startswith(NO_TEXT)), "")
+            if scanned:
+                tried = scanned.removeprefix(NO_TEXT) or "; with tesseract installed, STUDY_OCR=1 reads them"
+                raise Unreadable(NO_TEXT, f"scanned pages without text{tried}")
             if lost:
                 raise Unreadable("failed", f"no page of {self.count} could be read; {lost[0]}")
             raise Unreadable("empty", f"{self.count} page{'s' * (self.count != 1)} without any text")
         pages = _without_running_lines([(page, self.texts[page].split("\n")) for page in numbers])
         title = self._title(path, pages[0][1])
         text, blocks = _blocks(pages, self.outline, title)
-        remark = "; ".join(self.notices[:3]) + ("; …" if len(self.notices) > 3 else "")
+        by_ocr = [f"{self.by['OCR']} of {self.count} pages read by OCR"] if self.by["OCR"] else []
+        remark = "; ".join(by_ocr + self.notices[:3]) + ("; …" if len(self.notices) > 3 else "")
         return Document(text, title, blocks, lost, remark)
 
     def _title(self, path: PurePath, lines: Sequence[str]) -> str:

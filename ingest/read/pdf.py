@@ -126,6 +126,7 @@ class _File:
     def __init__(self, data: bytes, *, with_pypdf: bool) -> None:
         self._data = data
         self._locked = False
+        self._doubted = False
         reader, problem = _try(self._open, None) if with_pypdf else (None, "")
         self._reader: pypdf.PdfReader | None = reader
         self.count = len(reader.pages) if reader else 0
@@ -185,13 +186,14 @@ class _File:
         raw, problem = _try(lambda: reader.pages[page - 1].extract_text(), "") if reader else ("", "")
         text, bad = clean(raw, known), badness(raw, known)
         by, notice = "pypdf", f"may lack text: {_complaints.about_page[0]}" if _complaints.about_page else ""
-        good = bad <= _BAD and _letters(text) >= _FEW_LETTERS
+        good = bad <= _BAD and _letters(text) >= _FEW_LETTERS and not self._doubted
         if text:
             yield _part(page, text, by, notice=notice, last=good)
             if good:
                 return
         other, other_problem = _try(lambda: self._by_pdfium(page), "")
         if _letters(other) > 2 * _letters(text) or bad - badness(other, known) > _BETTER:
+            self._doubted = self._doubted or bool(text)
             text, by, notice = clean(other, known), "PDFium", ""
         if text:
             yield _part(page, text, by, notice=notice)
@@ -237,6 +239,7 @@ class _File:
             input=b"".join([b"P5 %d %d 255\n" % (image.width, image.height), *rows]),
             capture_output=True,
             timeout=OCR_SECONDS,
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # its threads slow one another down
             preexec_fn=die_with_parent,
         )
         if run.returncode:

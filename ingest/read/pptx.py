@@ -15,7 +15,7 @@ from typing import TypeAlias
 from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive, Relation
-from ingest.read.compose import Draft, one_line, raised, table_text
+from ingest.read.compose import WINGDINGS, Draft, one_line, raised, table_text
 from ingest.read.markup import Element, attribute, local, nothing
 from ingest.read.maths import formula
 
@@ -69,9 +69,7 @@ def _relation(element: Element, related: dict[str, Relation], name: str = "id") 
 class _Slide:
     """One slide on its way into a draft."""
 
-    def __init__(
-        self, archive: Archive, part: str, draft: Draft, layout: Callable[[str], dict[str, _Corner]]
-    ) -> None:
+    def __init__(self, archive: Archive, part: str, draft: Draft, layout: Callable[[str], dict[str, _Corner]]) -> None:
         self._archive = archive
         self._draft = draft
         self._related = archive.related(part)
@@ -146,9 +144,7 @@ class _Slide:
                 _chart(root, self._draft)
             else:
                 points = ["".join(_words(point)) for point in root.iter("{*}pt")]
-                self._draft.add(
-                    "\n".join(f"- {one_line(point)}" for point in points if point.strip()), "list"
-                )
+                self._draft.add("\n".join(f"- {one_line(point)}" for point in points if point.strip()), "list")
 
     def _notes(self) -> None:
         part = next((to.target for to in self._related.values() if to.kind == "notesSlide"), "")
@@ -162,9 +158,7 @@ def _layout(archive: Archive, part: str) -> dict[str, _Corner]:
     """Return where a layout, or its master, puts its placeholders; by their index, or their type."""
     related = archive.related(part) if part else {}
     master = next((to.target for to in related.values() if to.kind == "slideMaster"), "")
-    above = {
-        _placeholder(shape)[0]: _offset(shape) for shape in archive.xml(master, "slide master").iter("{*}sp")
-    }
+    above = {_placeholder(shape)[0]: _offset(shape) for shape in archive.xml(master, "slide master").iter("{*}sp")}
     corners = {}
     for shape in archive.xml(part, "slide layout").iter("{*}sp"):
         kind, index = _placeholder(shape)
@@ -215,8 +209,8 @@ def _lines(shape: Element) -> Iterator[tuple[str, str]]:
 def _words(element: Element) -> Iterator[str]:
     for child in element:
         match local(child):
-            case "t":
-                yield child.text or ""
+            case "t" if not len(child):  # a diagram has a longer t around its paragraphs
+                yield (child.text or "").translate(WINGDINGS)
             case "br":
                 yield "\n"
             case "oMath":
@@ -228,10 +222,7 @@ def _words(element: Element) -> Iterator[str]:
 
 
 def _row(row: Element) -> list[str]:
-    return [
-        "".join(_words(cell)) if cell.find("{*}txBody") is None else _cell(cell)
-        for cell in row.iterfind("{*}tc")
-    ]
+    return ["".join(_words(cell)) if cell.find("{*}txBody") is None else _cell(cell) for cell in row.iterfind("{*}tc")]
 
 
 def _cell(cell: Element) -> str:

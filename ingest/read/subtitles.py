@@ -65,25 +65,22 @@ def read(path: Path, data: bytes) -> Document:
     draft.add(" ".join(said), place=_clock(start))
     header = re.match(r"\s*WEBVTT[ \t]+(?:-[ \t]*)?(.+)", text)
     skipped = f"{malformed} malformed cue{'s' * (malformed > 1)} skipped" if malformed else ""
-    return draft.document(
-        title=header[1] if header else "", remark="; ".join(filter(None, (remark, skipped)))
-    )
+    return draft.document(title=header[1] if header else "", remark="; ".join(filter(None, (remark, skipped))))
 
 
 def _cues(text: str) -> tuple[list[_Cue], int]:
     """Return the cues, and how many more there are that can't be read."""
     cues: list[_Cue] = []
     malformed = 0
-    for block in re.split(r"\n(?:[^\S\n]*\n)+", text.strip()):
+    for block in re.split(r"\n\n+", text.strip()):  # a line of spaces belongs to its cue
         lines = block.split("\n")
         arrows = [number for number, line in enumerate(lines) if "-->" in line]
         malformed += not arrows and not _NO_CUE.match(block)
-        for at, following in pairwise(
-            [*arrows, len(lines) + 1]
-        ):  # some files have no blank line between cues
+        for at, following in pairwise([*arrows, len(lines)]):  # some files have no blank line between cues
             timing = _TIMING.fullmatch(lines[at])
             if timing:
-                cues += _spoken(timing, "\n".join(lines[at + 1 : following - (following <= len(lines))]))
+                number = following < len(lines) and lines[following - 1].strip().isdecimal()
+                cues += _spoken(timing, "\n".join(lines[at + 1 : following - number]))
             else:
                 malformed += 1
     return cues, malformed
@@ -105,8 +102,7 @@ def _said_once(cues: list[_Cue]) -> Iterator[tuple[_Cue, str]]:
     for cue in cues:
         lines = cue.lines
         if before and cue.start - before.end < _TOUCHING:
-            whole = " ".join(before.lines)
-            lines = tuple(line.removeprefix(f"{whole} ") for line in lines if line not in before.lines)
+            lines = tuple(line.removeprefix(f"{before.lines[-1]} ") for line in lines if line not in before.lines)
         before = cue
         if lines:
             yield cue, " ".join(lines)

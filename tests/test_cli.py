@@ -1,0 +1,253 @@
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from assistant.settings import AssistantSettings
+from tests.conftest import ROOT
+from tests.fake_openai import FakeServer
+from ui.cli import main
+
+SCHEMA = json.loads((ROOT / "tests" / "answer.schema.json").read_text())
+
+
+@pytest.fixture
+def corpus(corpus_settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The starter course is indexed."""
+    monkeypatch.setenv("STUDY_HOME", str(corpus_settings.home))
+    monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
+
+
+@pytest.fixture
+def notes(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty notes folder, nothing indexed."""
+    monkeypatch.setenv("STUDY_HOME", str(settings.home))
+    monkeypatch.setenv("STUDY_NOTES", str(settings.notes))
+    return settings.notes
+
+
+def ask(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_a_bare_question_is_ask_answer(corpus: None) -> None:
+    bare, spelt = ask("What is FSDP?", "--json"), ask("answer", "What is FSDP?", "--json")
+    assert json.loads(bare.stdout)["citations"] == json.loads(spelt.stdout)["citations"]
+
+
+def test_words_without_quotes_are_one_question(corpus: None) -> None:
+    assert json.loads(ask("what", "is", "FSDP", "--json").stdout)["question"] == "what is FSDP"
+
+
+def test_json_is_one_document_that_follows_the_schema(corpus: None) -> None:
+    done = ask("How does FSDP differ from DDP?", "--json")
+    assert done.exit_code == 0
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, SCHEMA)
+    text = ask("text", document["citations"][0]["path"]).stdout
+    for citation in document["citations"]:
+        assert text[citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_the_plain_answer_says_that_no_model_answered_and_names_its_sources(corpus: None) -> None:
+    done = ask("How does FSDP differ from DDP?")
+    assert done.stdout.startswith("(no model answered: these are sentences from your notes, word for word (")
+    assert "[1] infrastructure/distributed-training.md, § Sharded data parallelism: ZeRO and FSDP" in done.stdout
+
+
+def test_a_model_s_answer_is_printed_with_the_quotes_behind_it(corpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = (
+        "FSDP keeps only one shard of the parameters, gradients and optimizer state on every GPU [1]. Bananas rule [1]."
+    )
+    with FakeServer(reply) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        done = ask("How does FSDP differ from DDP?")
+    assert "optimizer state on every GPU [1]. Bananas rule [1] [unsupported]" in done.stdout.replace("\n", " ")
+    assert "“DDP keeps a full copy of the model on every GPU" in done.stdout
+
+
+def test_what_the_notes_do_not_say_is_said_so_with_the_nearest_notes(corpus: None) -> None:
+    done = ask("What is the best pizza in Naples?")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Your notes don't say. The nearest notes:\n  ")
+
+
+def test_explain_shows_ranks_scores_and_times(corpus: None) -> None:
+    shown = ask("What is FSDP?", "--explain", "--no-llm").stdout
+    for part in ("cosine (rank)", "BM25 (rank)", "evidence that the notes answer it", "retrieve.dense", "total"):
+        assert part in shown
+
+
+def test_explain_shows_the_prompt_with_its_tokens(corpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeServer("FSDP shards [1].") as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        shown = ask("What is FSDP?", "--explain").stdout
+    assert re.search(r"The prompt: \d+ tokens, \d passages", shown)
+    assert "Question: What is FSDP?" in shown
+
+
+def test_fewer_passages_may_be_asked_for(corpus: None) -> None:
+    assert len(json.loads(ask("What is FSDP?", "-k", "1", "--json").stdout)["passages"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [("answer",), ("What?", "-k", "0"), ("ingest", "--fresh", "x"), ("--nonsense",)])
+def test_bad_usage_exits_with_2(notes: Path, arguments: tuple[str, ...]) -> None:
+    assert ask(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("  ", 'Error: the question is empty; write it like this: ask "What is FSDP?"\n'),
+        ("x" * 100_000, "Error: the question has 100,000 characters, at most 4,000 are read; shorten it\n"),
+    ],
+)
+def test_a_bad_question_is_one_line_on_stderr_and_exit_1(notes: Path, question: str, line: str) -> None:
+    done = ask("answer", question, "--json")
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_a_missing_notes_folder_is_one_line(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_NOTES", str(notes / "gone"))
+    done = ask("ingest")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"Error: the notes folder {notes / 'gone'} is not there; mount it, or set STUDY_NOTES to the folder of your notes\n"
+    )
+
+
+def test_an_empty_notes_folder_is_one_line(notes: Path) -> None:
+    done = ask("What is FSDP?")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: there is no note to answer from in {notes}; put some there, or set STUDY_NOTES"
+    )
+
+
+def test_a_bad_setting_is_one_line(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_TOP_K", "many")
+    done = ask("What is FSDP?")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: STUDY_TOP_K: Input should be a valid integer")
+
+
+def test_files_that_cannot_be_read_are_listed_and_the_rest_is_indexed(notes: Path) -> None:
+    (notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes.\n")
+    (notes / "empty.md").write_bytes(b"")
+    (notes / "blob.txt").write_bytes(bytes(range(256)) * 40)
+    (notes / "latin.md").write_bytes(
+        "# Café\n\nEn été, les zèbres dorment à l'ombre des grands arbres.\n".encode("latin-1")
+    )
+    (notes / "broken.pdf").write_bytes(b"%PDF-1.7 nothing more")
+    (notes / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    report = json.loads(ask("ingest", "--json").stdout)
+    states = {note["path"]: note["state"] for note in report["notes"]}
+    assert states == {
+        "zebra.md": "indexed",
+        "empty.md": "empty",
+        "blob.txt": "failed",
+        "latin.md": "indexed",
+        "broken.pdf": "failed",
+        "photo.jpg": "skipped",
+    }
+    assert report["files"] == sum(report["by_state"].values()) == 6
+    assert all(note["reason"] for note in report["notes"] if note["path"] != "zebra.md")
+    listed = ask("status").stdout
+    for name in ("empty.md", "blob.txt", "latin.md", "broken.pdf"):
+        assert name in listed
+    assert json.loads(ask("What do zebras have?", "--json").stdout)["outcome"] == "quoted"
+
+
+def test_a_path_outside_the_notes_is_refused(notes: Path) -> None:
+    done = ask("ingest", "/etc")
+    assert done.exit_code == 1
+    assert "is not inside the notes folder" in done.stderr
+
+
+def test_dry_run_changes_nothing(notes: Path) -> None:
+    (notes / "zebra.md").write_text("Zebras have stripes.")
+    report = json.loads(ask("ingest", "--dry-run", "--json").stdout)
+    assert [(note["path"], note["state"]) for note in report["notes"]] == [("zebra.md", "added")]
+    assert json.loads(ask("status", "--json").stdout)["generation"] == 0
+
+
+def test_text_is_printed_exactly(notes: Path) -> None:
+    written = "# Zebras\r\n\r\nStripes 🦓\tand \x1b[31mred\x1b[0m\r\n"
+    (notes / "zebra.md").write_bytes(written.encode())
+    ask("ingest")
+    assert CliRunner().invoke(main, ["text", "zebra.md"]).stdout_bytes == written.replace("\r\n", "\n").encode()
+
+
+def test_text_of_a_note_that_is_not_indexed_is_one_line(notes: Path) -> None:
+    (notes / "zebra.md").write_text("Zebras have stripes.")
+    done = ask("text", "zebra.md")
+    assert (done.exit_code, done.stderr) == (1, "Error: zebra.md is not indexed; run: ask ingest\n")
+
+
+def test_status_tells_of_notes_index_server_and_calibration(corpus: None) -> None:
+    document = json.loads(ask("status", "--json").stdout)
+    assert document["by_state"] == {"indexed": document["by_state"]["indexed"]}
+    assert "foundations" in document["courses"]
+    assert "all-MiniLM-L6-v2" in document["built_with"]
+    assert "nothing listens" in document["model_server"]
+    assert "answerable refused" in document["calibration"]
+    assert document["runs"][0]["error"] == ""
+
+
+EVIL = "Zebras \x1b]0;owned\x07have \x1b[31mred\x1b[0m stripes \x9b2Jand \u202eemanrus\u202c hooves, says the keeper.\n"
+
+
+def test_no_escape_sequence_of_a_note_reaches_the_terminal(notes: Path) -> None:
+    (notes / "evil\x1b[2J.md").write_text("# Zebras \x1b[2J\n\n" + EVIL)
+    ask("ingest")
+    plain = ask("What stripes do zebras have?", "--explain").stdout + ask("status").stdout
+    shown = on_a_terminal("What stripes do zebras have?", notes)
+    assert "Zebras have red stripes and emanrus hooves" in plain
+    for text in (plain, shown):
+        assert not re.search(r"\x1b\]|\x1b\[2J|\x9b|\u202e|\x07", text)
+    assert "\x1b" not in plain
+
+
+def on_a_terminal(question: str, notes: Path) -> str:
+    """Run `ask` on a pseudo-terminal and return all that it wrote."""
+    leader, follower = pty.openpty()
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
+    command = [sys.executable, "-c", "from ui.cli import main; main()", "answer", question]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=follower, stderr=follower, stdin=follower)
+    os.close(follower)
+    written = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        written += part
+    os.close(leader)
+    assert process.wait(60) == 0
+    return written.decode()
+
+
+def test_the_terminal_shows_the_answer_as_it_is_written(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes.\n")
+    ask("ingest")
+    with FakeServer("Zebras have **black** and white stripes [1].", pause=0.1) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
+        shown = on_a_terminal("What do zebras have?", notes)
+    assert "Zebras have \x1b[1mblack\x1b[0m and white stripes" in shown
+    assert "zebra.md" in shown
+
+
+def test_the_readme_shows_the_help_as_it_is() -> None:
+    shown = CliRunner().invoke(main, ["--help"], prog_name="ask").output
+    assert shown.strip() in (ROOT / "README.md").read_text(encoding="utf-8")

