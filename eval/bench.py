@@ -52,10 +52,8 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model, flags = platform.processor() or platform.machine(), ""
     if Path("/proc/cpuinfo").is_file():
-        told = dict(
-            (name.strip(), value.strip())
-            for name, _, value in (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-        )
+        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+        told = {name.strip(): value.strip() for name, _, value in lines}
         model = told.get("model name", model)
         flags = ", ".join(flag for flag in _FLAGS if flag in told.get("flags", "").split())
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""

@@ -2,13 +2,13 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from statistics import median
 from urllib.request import Request, urlopen
 
@@ -23,7 +23,6 @@ from eval.bench_measure import (
     THEIRS,
     Place,
     Row,
-    Took,
     apart,
     in_turns,
     milliseconds,
@@ -35,6 +34,7 @@ from eval.bench_measure import (
 )
 from eval.bench_notes import QUESTIONS, turns
 from ingest import index
+from ingest.chunk import Chunk
 from ingest.embed import Vectors
 from ingest.index import BATCH, EdgeStore, Entry
 from ingest.shelf import Shelf
@@ -71,7 +71,7 @@ def make_asked(place: Place) -> None:
     shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
     sync(shelf)
     storage = place.folder / "theirs-ask"
-    subprocess.run(["rm", "-rf", str(storage)], check=True)
+    shutil.rmtree(storage, ignore_errors=True)
     storage.mkdir()
     with (storage / "points.jsonl").open("w", encoding="utf-8") as file:
         for chunk, vector in shelf.view().scroll():
@@ -131,12 +131,12 @@ def make_index(place: Place, count: int) -> None:
     """Write an index of so many new chunks with random vectors, by the store's own way."""
     folder = place.folder / f"index-{count}"
     draft = EdgeStore(folder).draft(1, 0, 384)
-    waiting: list[Entry] = []
+    waiting: list[Chunk] = []
     for number, chunk in enumerate(bench_notes.chunks(count, seed=count), start=1):
-        waiting.append(Entry(chunk, ()))
+        waiting.append(chunk)
         if len(waiting) == BATCH or number == count:
-            vectors = random_vectors([entry.chunk.text for entry in waiting])
-            draft.add([Entry(entry.chunk, vector) for entry, vector in zip(waiting, vectors, strict=True)])
+            vectors = random_vectors([chunk.text for chunk in waiting])
+            draft.add([Entry(chunk, vector.tolist()) for chunk, vector in zip(waiting, vectors, strict=True)])
             waiting = []
     draft.finish(count, [])
 
@@ -238,8 +238,7 @@ def ask_during(
     def asking(question: str) -> float:
         started = time.perf_counter()
         try:
-            for _ in answer(question, shelf, settings, use_model=False):
-                pass
+            list(answer(question, shelf, settings, use_model=False))
         except Exception as error:  # whatever it is, it is what is counted here
             errors.append(f"{type(error).__name__}: {error}")
         return time.perf_counter() - started
@@ -262,19 +261,18 @@ class _Model(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.0"
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self._say(json.dumps({"data": [{"id": "stub", "max_model_len": 8192}]}).encode())
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith("/tokenize"):
             self._say(json.dumps({"count": len(body) // 4}).encode())
             return
         time.sleep(FIRST_TOKEN_S)
-        pieces = [{"content": "FSDP shards parameters [1]."}, {}]
-        events = [{"choices": [{"index": 0, "delta": piece, "finish_reason": None}]} for piece in pieces]
-        events[1]["choices"][0]["finish_reason"] = "stop"
-        self._say(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n")
+        pieces = (({"content": "FSDP shards parameters [1]."}, None), ({}, "stop"))
+        events = [{"choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in pieces]
+        self._say("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n")
 
     def _say(self, body: bytes) -> None:
         self.send_response(200)
@@ -325,9 +323,7 @@ def first_tokens(place: Place, url: str) -> tuple[list[float], list[float]]:
     shelf = Shelf(settings)
 
     def ours() -> float:
-        last = None
-        for last in answer(QUESTION, shelf, settings):
-            pass
+        *_, last = answer(QUESTION, shelf, settings)
         assert isinstance(last, Answer)
         return (last.timings_ms["first_token"] - last.timings_ms["retrieved"]) / 1000
 

@@ -80,7 +80,7 @@ class QdrantStore(BasePydanticVectorStore):
 
     def __init__(self, client: QdrantClient) -> None:
         """Use a client that is open."""
-        super().__init__()
+        super().__init__(stores_text=True)
         self._client = client
 
     @property
@@ -123,7 +123,9 @@ def sync(notes: Path, storage: Path, chunk_tokens: int) -> None:
     if chunk_tokens:
         # Without metadata in its chunks, or it would embed the file's path again with each: two chunks for one.
         tokenize = embedding.tokenizer.tokenize
-        splitter = SentenceSplitter(chunk_tokens, chunk_overlap=0, tokenizer=tokenize, include_metadata=False)
+        splitter = SentenceSplitter(
+            chunk_size=chunk_tokens, chunk_overlap=0, tokenizer=tokenize, include_metadata=False
+        )
     client = QdrantClient(path=str(storage / "qdrant"))
     pipeline = IngestionPipeline(
         transformations=[splitter, embedding], docstore=SimpleDocumentStore(), vector_store=QdrantStore(client)

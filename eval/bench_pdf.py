@@ -118,4 +118,4 @@ def _paragraph(
                 word = word[half:]
             x, y = left, y + height
         x += put(word) + space
-    return y + height
+    return float(y + height)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from eval import bench_notes
 from eval.bench_measure import (
     ASK,
@@ -29,9 +31,9 @@ from eval.bench_measure import (
 )
 from ingest import embed
 from ingest.chunk import chunk
-from ingest.embed import LEAST_COSINE
+from ingest.embed import LEAST_COSINE, Vectors
 from ingest.read import read
-from ingest.shelf import Shelf, SPECIAL_TOKENS
+from ingest.shelf import SPECIAL_TOKENS, Shelf
 from ingest.sync import RACY_NS
 
 SLICES = 4
@@ -99,33 +101,26 @@ def syncing(place: Place) -> Iterator[Row]:
 
     before = _state(settings.home)
     again, their_again = in_turns(place.sizes.runs, ours, theirs)
+    yield process_row(f"second sync, nothing changed, {place.sizes.files} files", again, their_again, 50)
     reports = [json.loads(run.output) for run in again]
-    row = process_row(f"second sync, nothing changed, {place.sizes.files} files", again, their_again, 50)
-    yield row
+    embedded, written = (sum(report[what] for report in reports) for what in ("embedded", "written"))
     untouched = _state(settings.home) == before
-    work = f"{sum(report['embedded'] for report in reports)} embedded, {sum(report['written'] for report in reports)} written"
     yield Row(
         "the same: work done",
-        f"{work}, index {'un' if untouched else ''}touched",
+        f"{embedded} embedded, {written} written, index {'un' if untouched else ''}touched",
         "",
         "",
         "0 embeddings, 0 writes",
-        untouched and not any(report["embedded"] or report["written"] for report in reports),
+        untouched and not embedded and not written,
     )
 
     edits = iter(sorted(settings.notes.rglob("*.md")))
-
-    def edited(sync: Sequence[str]) -> Took:
-        # Each side finds exactly one file edited: the other side's edit is taken in before, unmeasured.
+    after, their_after = [], []
+    for _ in range(place.sizes.runs):
         with next(edits).open("a", encoding="utf-8") as file:
             file.write("\nThe exam asks for the number of shards.\n")
-        return took(sync, environment, place.folder)
-
-    after, their_after = [], []
-    their_sync = [*THEIRS, "sync", str(settings.notes), str(storage), str(tokens)]
-    for _ in range(place.sizes.runs):
-        after.append(edited([ASK, "ingest", "--json"]))
-        their_after.append(took(their_sync, environment, place.folder))
+        after.append(ours())
+        their_after.append(theirs())
     yield process_row(f"sync after one edit among {place.sizes.files} files", after, their_after, 10)
 
 
@@ -164,12 +159,15 @@ def embedding(place: Place) -> Iterator[Row]:
     ours, theirs, cosine = apart(encode_both, place)
     per_slice = place.sizes.embedded / SLICES
     ratio = times_faster(ours, theirs)
-    rates = [
-        f"{per_slice / median(taken):.0f} chunks/s ({seconds(taken)} for {per_slice:.0f})" for taken in (ours, theirs)
-    ]
     least = 3 if amx() else 1
-    target = f"≥ {least} times faster" if least > 1 else "never slower (3 times with AMX)"
-    yield Row("embedding beside torch fp32", *rates, f"{ratio:.1f}", target, ratio >= least)
+    yield Row(
+        "embedding beside torch fp32",
+        _rate(ours, per_slice),
+        _rate(theirs, per_slice),
+        f"{ratio:.1f}",
+        f"≥ {least} times faster" if least > 1 else "never slower (3 times faster with AMX)",
+        ratio >= least,
+    )
     yield Row(
         f"least cosine between the two, {place.sizes.embedded:,} chunks",
         f"{cosine:.5f}",
@@ -180,6 +178,10 @@ def embedding(place: Place) -> Iterator[Row]:
     )
 
 
+def _rate(taken: Sequence[float], chunks: float) -> str:
+    return f"{chunks / median(taken):.0f} chunks/s ({seconds(taken)} for {chunks:.0f})"
+
+
 def encode_both(place: Place) -> tuple[list[float], list[float], float]:
     """Return seconds per slice of ours and theirs, and the least cosine."""
     from sentence_transformers import SentenceTransformer
@@ -187,26 +189,22 @@ def encode_both(place: Place) -> tuple[list[float], list[float], float]:
     embedder = Shelf(place.settings("embedding")).embedder
     transformer = SentenceTransformer(embedder.model.source, device="cpu")
     texts = [one.words for one in bench_notes.chunks(place.sizes.embedded, seed=4, characters=900)]
-    warm = texts[:16]
-    embedder.encode_documents(warm)
-    transformer.encode(warm, normalize_embeddings=True)
-    times: tuple[list[float], list[float]] = ([], [])
-    least = 1.0
     size = -(-len(texts) // SLICES)
-    for number, first in enumerate(range(0, len(texts), size)):
-        part = texts[first : first + size]
-        vectors = {}
+    slices = [texts[first : first + size] for first in range(0, len(texts), size)]
+    found: tuple[list[Vectors], list[Vectors]] = ([], [])
 
-        def ours(part: list[str] = part, vectors: dict[int, object] = vectors) -> None:
-            vectors[0] = embedder.encode_documents(part)
+    def ours() -> float:
+        return timed(lambda: found[0].append(embedder.encode_documents(slices[len(found[0]) - 1])))
 
-        def theirs(part: list[str] = part, vectors: dict[int, object] = vectors) -> None:
-            vectors[1] = transformer.encode(part, normalize_embeddings=True, show_progress_bar=False)
+    def theirs() -> float:
+        part = slices[len(found[1]) - 1]
+        return timed(
+            lambda: found[1].append(transformer.encode(part, normalize_embeddings=True, show_progress_bar=False))
+        )
 
-        for i, way in ((0, ours), (1, theirs)) if number % 2 == 0 else ((1, theirs), (0, ours)):
-            times[i].append(timed(way))
-        least = min(least, float((vectors[0] * vectors[1]).sum(axis=1).min()))  # type: ignore[operator]
-    return *times, least
+    times = in_turns(len(slices) + 1, ours, theirs)  # the first is for warming up: it takes the last slice
+    cosines = (np.concatenate(found[0]) * np.concatenate(found[1])).sum(axis=1)
+    return times[0][1:], times[1][1:], float(cosines.min())
 
 
 # ------------------------------------------------------------------------------------------------ what gets lost

@@ -1,7 +1,7 @@
 """The index contract: what is stored for a chunk, and how it is found again. The only file that knows Qdrant.
 
 A point has two named vectors, `dense` (unit length, compared by dot product) and `bm25` (sparse; the store
-applies IDF), an id that depends only on path, version and ordinal, and this payload:
+applies IDF), and this payload:
 
     {"path": "infra/ddp.md", "course": "infra", "version": "9f2c…", "ordinal": 3, "start": 812, "end": 1604,
      "title": "Distributed training", "places": [[812, "§ DDP", ["DDP"]]], "key": "51aa…", "text": "DDP keeps …"}
@@ -9,43 +9,51 @@ applies IDF), an id that depends only on path, version and ordinal, and this pay
 so that it can always answer which file, which place in it, which exact characters, from which version.
 
 Generations. A reader sees one published generation, whole. On the embedded store (Qdrant Edge) a generation is a
-folder `gen-N` that is never written again once published, so that any number of processes can read it while
-the next one is made from a copy. On a server, points carry the generation that added them (`born`) and the one
-that removed them (`died`), and a reader's filter chooses. Which generation is published is not decided here.
+folder `gen-N` that is never written again once published, so that any number of processes can read it while the
+next one is made from a copy; a point's id is the chunk's. On a server, points carry the generation in which they
+were born and the one in which they died, and a reader's filter chooses; nothing that a reader may still see is
+changed, so a chunk that comes back is a new point: its id is made of the chunk's and of `born`. A generation that
+starts from nothing gets a collection of its own. Which generation is published is not decided here.
 """
 
 import contextlib
-import errno
-import fcntl
 import math
 import os
 import shutil
+import tempfile
+import uuid
+import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import qdrant_edge as edge
 
-from ingest.chunk import Chunk, Place
-from ingest.errors import DiskFull, IndexDamaged, IndexUnavailable
+from ingest import clone
+from ingest.chunk import Chunk, Place, key_of
+from ingest.errors import IndexDamaged, IndexUnavailable, StudyError
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 DENSE, SPARSE = "dense", "bm25"
-FORMAT = 1
+FORMAT = 2
 """Raise it when payload, vectors or ids change."""
 BM25_K = 1.2
 """Term saturation of BM25."""
 BM25 = edge.Bm25Config(k=BM25_K, b=0.75, avg_len=70.0, language="english")
 """Qdrant's own defaults but for avg_len, which is that of our chunks: stems without stop words."""
 BATCH = 1000
-"""Points in one request."""
-ROOM = 64 << 20
-"""Bytes that stay free on the disk, so that memory-mapped files never meet a full one."""
+"""Points that are read or deleted in one request."""
+BATCH_UP = 256
+"""Points that are written in one request: a server takes 32 MB."""
+POINT_BYTES = 16 << 10
+"""Room that a new point may take on the disk."""
+SERVER_SECONDS = 60
+"""Longest wait for a server's answer."""
 _NO_INDEX = 1 << 30
 """KiB of vectors above which HNSW is built: never. Exact search takes 15 ms at 100,000 chunks."""
 
@@ -67,59 +75,111 @@ class Entry:
     """A chunk with its vector, on its way into the index."""
 
     chunk: Chunk
+    words: str
+    """`chunk.words`, which takes a while to make."""
     vector: Vector
 
 
-class View(Protocol):
+class _Terms(NamedTuple):
+    """A sparse vector."""
+
+    indices: list[int]
+    values: list[float]
+
+
+class _Point(NamedTuple):
+    """What a store found."""
+
+    payload: Mapping[str, Any]
+    score: float
+    vectors: Any
+    """By name; None where they were not asked for."""
+
+
+_bm25 = edge.Bm25(BM25)
+
+
+class View:
     """One published generation, for reading. Safe to use from several threads."""
 
     def nearest(self, vector: Vector, limit: int, course: str = "") -> list[Hit]:
         """Return the chunks whose vectors are nearest, best first."""
-        ...
+        return _hits(self._search([list(vector)], DENSE, limit, course)[0])
 
     def matching(self, words: str, limit: int, course: str = "") -> list[Hit]:
         """Return the chunks that share words with `words`, best BM25 first; none if no word is shared."""
-        ...
+        query = _bm25.embed_query(words)
+        if not query.indices:
+            return []
+        return _hits(self._search([_Terms(query.indices, query.values)], SPARSE, limit, course)[0])
 
     def rarity(self, words: str) -> list[float]:
         """Return the IDF of each stem that BM25 sees in `words`, in no order.
 
         It is ln(1 + (N - n + .5) / (n + .5)), where n of N chunks have the stem (Robertson & Zaragoza 2009,
-        "The Probabilistic Relevance Framework", as Qdrant computes it).
+        "The Probabilistic Relevance Framework", as Qdrant computes it). What the store scored for one term,
+        divided by the term's weight in the chunk that it found, leaves it.
         """
-        ...
+        terms = _bm25.embed_query(words).indices
+        if not terms:
+            return []
+        best = self._search([_Terms([term], [1.0]) for term in terms], SPARSE, 1, with_vectors=True)
+        return [self._idf(term, points) for term, points in zip(terms, best, strict=True)]
+
+    def _idf(self, term: int, points: Sequence[_Point]) -> float:
+        if not points:
+            return math.log(1 + (self._count + 0.5) / 0.5)
+        found = points[0].vectors[SPARSE]
+        return float(points[0].score / found.values[list(found.indices).index(term)])
+
+    @cached_property
+    def _count(self) -> int:
+        return self.count()
 
     def fetch(self, ids: Sequence[str]) -> list[Chunk]:
         """Return the chunks with these ids, in any order; unknown ids are left out."""
-        ...
+        return [chunk_from(point.payload) for point in self._retrieve(ids, with_vectors=False)]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """Return `chunk.key` → dense vector of the chunks with these ids."""
-        ...
+        return {
+            point.payload["key"]: point.vectors[DENSE] for point in self._retrieve(ids, with_vectors=True)
+        }
 
     def scroll(self) -> Iterator[tuple[Chunk, Vector]]:
         """Yield every chunk with its dense vector."""
-        ...
+        for point in self._every():
+            yield chunk_from(point.payload), point.vectors[DENSE]
 
     def count(self) -> int:
         """Return how many chunks there are."""
-        ...
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of the generation."""
-        ...
+        """Let go of the generation; where nobody does, it is let go with the view."""
+
+    def _search(
+        self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
+    ) -> list[list[_Point]]:
+        raise NotImplementedError
+
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
+        raise NotImplementedError
+
+    def _every(self) -> Iterator[_Point]:
+        raise NotImplementedError
 
 
-class Draft(Protocol):
+class Draft:
     """The next generation while it is written: nobody sees it until it is published."""
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Write chunks."""
-        ...
+        """Write chunks whose ids are not in it, or are those of chunks that it removed."""
+        raise NotImplementedError
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take chunks out."""
-        ...
+        raise NotImplementedError
 
     def finish(self, expected: int, added: Sequence[str]) -> None:
         """Make it durable and check that it holds `expected` chunks, all of `added` among them.
@@ -127,55 +187,42 @@ class Draft(Protocol):
         Raises:
             IndexDamaged: It does not.
         """
-        ...
+        raise NotImplementedError
 
     def discard(self) -> None:
         """Give it up."""
-        ...
+        raise NotImplementedError
 
 
-class Store(Protocol):
+class Store:
     """Where generations live."""
 
     def view(self, generation: int) -> View:
         """Open a published generation.
 
         Raises:
-            FileNotFoundError: It is gone: a newer one was published.
+            FileNotFoundError: It is gone: a newer one was published, or somebody removed it.
             IndexUnavailable: The store does not answer.
+            IndexDamaged: It can't be opened.
         """
-        ...
+        raise NotImplementedError
 
     def draft(self, generation: int, base: int, dim: int) -> Draft:
-        """Start `generation` as a copy of `base` (0: empty), with dense vectors of length `dim`."""
-        ...
+        """Start `generation` as a copy of `base` (0: empty), with dense vectors of length `dim`.
+
+        Raises:
+            FileNotFoundError: There is no `base`.
+        """
+        raise NotImplementedError
 
     def keep_only(self, generation: int) -> None:
         """Remove what no reader needs: unpublished drafts, and generations before the last but one."""
-        ...
+        raise NotImplementedError
 
 
-_bm25 = edge.Bm25(BM25)
-
-
-def _term(sparse_vector: Any, term: int) -> Any:
-    return sparse_vector(indices=[term], values=[1.0])
-
-
-def _rarity(terms: Sequence[int], best: Sequence[tuple[float, Any] | None], count: int) -> list[float]:
-    """Divide what the store scored for one term by the term's weight in that chunk: the IDF is left."""
-    found = []
-    for term, hit in zip(terms, best, strict=True):
-        if hit is None:
-            found.append(math.log(1 + (count + 0.5) / 0.5))
-        else:
-            score, vector = hit
-            found.append(score / vector.values[list(vector.indices).index(term)])
-    return found
-
-
-def payload_of(chunk: Chunk) -> dict[str, Any]:
+def payload_of(entry: Entry) -> dict[str, Any]:
     """Return what is stored with a chunk."""
+    chunk = entry.chunk
     return {
         "path": chunk.path,
         "course": chunk.course,
@@ -185,7 +232,7 @@ def payload_of(chunk: Chunk) -> dict[str, Any]:
         "end": chunk.end,
         "title": chunk.title,
         "places": [[place.start, place.locator, list(place.heading)] for place in chunk.places],
-        "key": chunk.key,
+        "key": key_of(entry.words),
         "text": chunk.text,
     }
 
@@ -204,20 +251,32 @@ def chunk_from(payload: Mapping[str, Any]) -> Chunk:
     )
 
 
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(items), BATCH):
-        yield items[first : first + BATCH]
+def _hits(points: Sequence[_Point]) -> list[Hit]:
+    return [Hit(chunk_from(point.payload), point.score) for point in points]
+
+
+def _batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _verify(view: View, expected: int, added: Sequence[str]) -> None:
+    count, there = view.count(), len(view.fetch(added))
+    if count != expected or there != len(added):
+        raise IndexDamaged(
+            f"the new index holds {count} chunks of {expected}, and {there} of {len(added)} new ones; "
+            "the old one stays; run: ask ingest --fresh"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- embedded
 
 
-class EdgeStore:
+class EdgeStore(Store):
     """Qdrant's engine in this process; generations are folders."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, generation: int) -> Path:
         return self._folder / f"gen-{generation}"
@@ -229,157 +288,142 @@ class EdgeStore:
         return _EdgeDraft(self._path(generation), self._path(base) if base else None, dim)
 
     def keep_only(self, generation: int) -> None:
-        for path in self._folder.glob("gen-*[0-9]"):
-            number = int(path.name.removeprefix("gen-"))
-            if generation - 1 <= number <= generation:
-                continue
-            with _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as held:
-                if held:
-                    shutil.rmtree(path, ignore_errors=True)
-                    _lock_file(path).unlink(missing_ok=True)
+        clone.sweep(self._folder)
+        for path in self._folder.glob("gen-*"):
+            if int(path.name.removeprefix("gen-")) not in (generation - 1, generation):
+                clone.drop(path)
 
 
-def _lock_file(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")
-
-
-@contextlib.contextmanager
-def _lock(path: Path, how: int) -> Iterator[bool]:
-    with _lock_file(path).open("w") as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-class _EdgeView:
+class _EdgeView(View):
     def __init__(self, path: Path) -> None:
-        # The shared lock tells `keep_only` that somebody reads here; it is taken before looking for the folder.
-        # It is let go with the view, or at the latest when nobody refers to the view any more.
-        lock = os.open(_lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._unlock = weakref.finalize(self, os.close, lock)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        if not path.is_dir():
-            self._unlock()
-            raise FileNotFoundError(path)
-        try:
-            self._shard = edge.EdgeShard.load(str(path))
-        except Exception as error:  # the engine raises bare exceptions, with its reason as text
-            self._unlock()
-            raise IndexDamaged(f"the index in {path} can't be opened ({error}); run: ask ingest --fresh") from error
+        with contextlib.ExitStack() as undo:
+            descriptor = clone.hold(path)
+            undo.callback(os.close, descriptor)
+            mirror = _mirror(path)
+            undo.callback(shutil.rmtree, mirror, ignore_errors=True)
+            self._shard = _load(mirror, path)
+            undo.callback(self._shard.close)
+            # When the last thread that reads from it is done, even if nobody calls `close`.
+            self._end = weakref.finalize(self, undo.pop_all().close)
 
-    def nearest(self, vector: Vector, limit: int, course: str = "") -> list[Hit]:
-        return self._query(edge.Query.Nearest(list(vector), using=DENSE), limit, course)
+    def close(self) -> None:
+        self._end()
 
-    def matching(self, words: str, limit: int, course: str = "") -> list[Hit]:
-        query = _bm25.embed_query(words)
-        return self._query(edge.Query.Nearest(query, using=SPARSE), limit, course) if query.indices else []
+    def count(self) -> int:
+        return int(self._shard.count(edge.CountRequest(exact=True)))
 
-    def _query(self, query: Any, limit: int, course: str) -> list[Hit]:
-        only = None
-        if course:
-            only = edge.Filter(must=[edge.FieldCondition("course", match=edge.MatchValue(course))])
-        request = edge.QueryRequest(limit=limit, query=query, filter=only, with_payload=True)
-        return [Hit(chunk_from(point.payload), point.score) for point in self._shard.query(request)]
-
-    def rarity(self, words: str) -> list[float]:
-        terms = _bm25.embed_query(words).indices
+    def _search(
+        self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
+    ) -> list[list[_Point]]:
+        only = edge.Filter(must=[edge.FieldCondition("course", match=edge.MatchValue(course))]) if course else None
         requests = [
             edge.QueryRequest(
-                limit=1, query=edge.Query.Nearest(_term(edge.SparseVector, term), using=SPARSE), with_vector=[SPARSE]
+                limit=limit,
+                query=edge.Query.Nearest(
+                    edge.SparseVector(*query) if isinstance(query, _Terms) else query, using=using
+                ),
+                filter=only,
+                with_payload=not with_vectors,
+                with_vector=[using] if with_vectors else False,
             )
-            for term in terms
+            for query in queries
         ]
-        found = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-        best = [(points[0].score, points[0].vector[SPARSE]) if points else None for points in found]
-        return _rarity(terms, best, self._count)
+        found = self._shard.query_batch(edge.QueryBatchRequest(requests))
+        return [[_Point(point.payload or {}, point.score, point.vector) for point in points] for points in found]
 
-    @cached_property
-    def _count(self) -> int:
-        return self.count()
-
-    def fetch(self, ids: Sequence[str]) -> list[Chunk]:
-        found = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
-        return [chunk_from(record.payload) for record in found]
-
-    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        found: dict[str, Vector] = {}
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
         for batch in _batches(ids):
-            for record in self._shard.retrieve(list(batch), with_payload=True, with_vector=True):
-                found[record.payload["key"]] = record.vector[DENSE]
-        return found
+            for record in self._shard.retrieve(list(batch), with_payload=True, with_vector=with_vectors):
+                yield _Point(record.payload or {}, 0.0, record.vector)
 
-    def scroll(self) -> Iterator[tuple[Chunk, Vector]]:
+    def _every(self) -> Iterator[_Point]:
         offset = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=BATCH, with_payload=True, with_vector=True)
             records, offset = self._shard.scroll(request)
             for record in records:
-                yield chunk_from(record.payload), record.vector[DENSE]
+                yield _Point(record.payload or {}, 0.0, record.vector)
             if offset is None:
                 return
 
-    def count(self) -> int:
-        return int(self._shard.count(edge.CountRequest(exact=True)))
 
-    def close(self) -> None:
-        self._shard.close()
-        self._unlock()
+def _mirror(path: Path) -> Path:
+    """Return a folder of links to a generation's files, in memory, with the small ones that the engine rewrites.
+
+    It writes edge_config.json when it loads, and segment.json when it closes. So readers leave a generation as
+    it was published, wait for no disk, and can still read when it is full.
+    """
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None
+    with clone.disk_errors(where or Path(tempfile.gettempdir())):
+        mirror = Path(tempfile.mkdtemp(prefix="study-", dir=where))
+        for source in (path, *(path / "segments").iterdir()):
+            target = mirror / source.relative_to(path)
+            target.mkdir(parents=True, exist_ok=True)
+            for entry in source.iterdir():
+                if entry.suffix == ".json":
+                    shutil.copyfile(entry, target / entry.name)
+                elif entry.name != "segments":
+                    (target / entry.name).symlink_to(entry)
+    return mirror
 
 
-class _EdgeDraft:
+def _load(folder: Path, path: Path) -> edge.EdgeShard:
+    try:
+        return edge.EdgeShard.load(str(folder))
+    except Exception as error:  # the engine raises bare exceptions, with its reason as text
+        raise IndexDamaged(f"the index in {path} can't be opened ({error}); run: ask ingest --fresh") from error
+
+
+class _EdgeDraft(Draft):
     def __init__(self, path: Path, base: Path | None, dim: int) -> None:
         self._path = path
-        shutil.rmtree(path, ignore_errors=True)
-        with _disk_errors(path.parent):
+        clone.drop(path)
+        with clone.disk_errors(path):
             if base:
-                _need(path.parent, _size(base))
-                _copy_folder(base, path)
-                self._shard = edge.EdgeShard.load(str(path))
+                clone.copy(base, path)
+                self._shard = _load(path, path)
             else:
+                clone.need(path.parent, 0)
                 path.mkdir(parents=True)
                 self._shard = edge.EdgeShard.create(str(path), _edge_config(dim))
 
     def add(self, entries: Sequence[Entry]) -> None:
-        with _disk_errors(self._path.parent):
-            for batch in _batches(entries):
-                points = [_edge_point(entry) for entry in batch]
-                _need(self._path.parent, len(points) * 8192)
-                self._shard.update(edge.UpdateOperation.upsert_points(points))
+        for batch in _batches(entries, BATCH_UP):
+            clone.need(self._path.parent, len(batch) * POINT_BYTES)
+            self._update(edge.UpdateOperation.upsert_points([_edge_point(entry) for entry in batch]))
 
     def remove(self, ids: Sequence[str]) -> None:
-        with _disk_errors(self._path.parent):
-            for batch in _batches(ids):
-                self._shard.update(edge.UpdateOperation.delete_points(list(batch)))
+        for batch in _batches(ids):
+            self._update(edge.UpdateOperation.delete_points(list(batch)))
+
+    def _update(self, operation: edge.UpdateOperation) -> None:
+        with clone.disk_errors(self._path):
+            self._shard.update(operation)
 
     def finish(self, expected: int, added: Sequence[str]) -> None:
-        with _disk_errors(self._path.parent):
+        with clone.disk_errors(self._path):
+            clone.need(self._path.parent, 0)
             self._shard.flush()
             self._shard.optimize()  # drops what was removed, once that is a fifth of a segment
-            self._shard.flush()
             self._shard.close()
-            for file in self._path.rglob("*"):
-                if file.is_file():
-                    _sync_to_disk(file)
-        with contextlib.closing(_EdgeView(self._path)) as view:
-            _verify(view, expected, added)
+        # Not mirrored: what the engine puts in order when it first loads what it wrote is put in order here.
+        self._shard = _load(self._path, self._path)
+        _verify(_Loaded(self._shard), expected, added)
+        self._shard.close()
+        clone.settle(self._path)
 
     def discard(self) -> None:
         with contextlib.suppress(Exception):  # it may be closed already; the folder goes either way
             self._shard.close()
-        shutil.rmtree(self._path, ignore_errors=True)
+        clone.drop(self._path)
 
 
-def _verify(view: "_EdgeView | _ServerView", expected: int, added: Sequence[str]) -> None:
-    count = view.count()
-    there = sum(len(view.fetch(batch)) for batch in _batches(added))
-    if count != expected or there != len(added):
-        raise IndexDamaged(
-            f"the new index holds {count} chunks of {expected}, and {there} of {len(added)} new ones; "
-            "the old one stays; run: ask ingest --fresh"
-        )
+class _Loaded(_EdgeView):
+    """A shard that somebody else closes."""
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self._shard = shard
 
 
 def _edge_config(dim: int) -> edge.EdgeConfig:
@@ -392,83 +436,22 @@ def _edge_config(dim: int) -> edge.EdgeConfig:
 
 
 def _edge_point(entry: Entry) -> edge.Point:
-    sparse = _bm25.embed_document(entry.chunk.words)
-    vector = {DENSE: list(map(float, entry.vector)), SPARSE: sparse}
-    return edge.Point(entry.chunk.id, vector, payload_of(entry.chunk))
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
-
-
-def _need(folder: Path, size: int) -> None:
-    if shutil.disk_usage(folder).free < size + ROOM:
-        raise DiskFull(folder)
-
-
-@contextlib.contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(folder) from error
-        raise
-    except Exception as error:  # the engine raises bare exceptions, with its reason as text
-        if "No space left" in str(error):
-            raise DiskFull(folder) from error
-        raise
-
-
-def _copy_folder(source: Path, target: Path) -> None:
-    """Copy with copy-on-write where the file system can, else without the holes: files are preallocated."""
-    shutil.copytree(source, target, copy_function=_copy_file, ignore=shutil.ignore_patterns(".atomicwrite*"))
-
-
-_FICLONE = 0x40049409
-"""ioctl that makes a copy-on-write copy (linux/fs.h)."""
-
-
-def _copy_file(source: str, target: str) -> None:
-    with Path(source).open("rb") as read, Path(target).open("wb") as write:
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(write, _FICLONE, read.fileno())
-            return
-        size, at = os.fstat(read.fileno()).st_size, 0
-        while at < size:
-            try:
-                start = os.lseek(read.fileno(), at, os.SEEK_DATA)
-            except OSError:  # nothing but a hole is left
-                break
-            at = os.lseek(read.fileno(), start, os.SEEK_HOLE)
-            read.seek(start)
-            write.seek(start)
-            while start < at and (part := read.read(min(at - start, 1 << 20))):
-                write.write(part)
-                start += len(part)
-        write.truncate(size)
-
-
-def _sync_to_disk(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    vector = {DENSE: list(map(float, entry.vector)), SPARSE: _bm25.embed_document(entry.words)}
+    return edge.Point(entry.chunk.id, vector, payload_of(entry))
 
 
 # ------------------------------------------------------------------------------------------------------ server
 
 
-class ServerStore:
-    """A Qdrant server; one collection, generations by payload."""
+class ServerStore(Store):
+    """A Qdrant server: a collection for each generation that started from nothing, and those made from it."""
 
-    def __init__(self, client: "QdrantClient", collection: str) -> None:
-        self._client, self._collection = client, collection
+    def __init__(self, client: "QdrantClient", name: str) -> None:
+        self._client, self._prefix = client, f"{name}-"
 
     @classmethod
-    def connect(cls, url: str, api_key: str, collection: str) -> "ServerStore":
-        """Connect and check that the server answers, takes the key and is of a version that fits.
+    def connect(cls, url: str, api_key: str, name: str) -> "ServerStore":
+        """Connect and check that the server answers and is of a version that fits.
 
         Raises:
             IndexUnavailable: One of these is not so.
@@ -477,64 +460,87 @@ class ServerStore:
 
         from qdrant_client import QdrantClient
 
-        client = QdrantClient(url=url, api_key=api_key or None, timeout=30, check_compatibility=False)
-        with _server_errors():
-            theirs = client.info().version
-        ours = version("qdrant-client")
-        if abs(_minor(theirs) - _minor(ours)) > 1 or _major(theirs) != _major(ours):
+        with _server_errors(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+            client = QdrantClient(
+                url=url, api_key=api_key or None, timeout=SERVER_SECONDS, check_compatibility=False
+            )
+            theirs, ours = client.info().version, version("qdrant-client")
+            (major, minor), (our_major, our_minor) = _release(theirs), _release(ours)
+        if major != our_major or abs(minor - our_minor) > 1:
             raise IndexUnavailable(
                 f"the Qdrant server at {url} is version {theirs}, this program speaks {ours}; "
-                f"use a server of version {_major(ours)}.{_minor(ours)}"
+                f"use a server of version {our_major}.{our_minor}"
             )
-        return cls(client, collection)
+        return cls(client, name)
 
     def view(self, generation: int) -> View:
-        return _ServerView(self._client, self._collection, generation)
+        start = self._start(generation)
+        if not start:
+            raise FileNotFoundError(f"{self._prefix}{generation}")
+        return _ServerView(self._client, f"{self._prefix}{start}", generation)
+
+    def _starts(self) -> list[int]:
+        """Return the generations that have a collection of their own, in order."""
+        with _server_errors():
+            names = [found.name for found in self._client.get_collections().collections]
+        tails = [name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix)]
+        return sorted(int(tail) for tail in tails if tail.isdecimal())
+
+    def _start(self, generation: int) -> int:
+        return max((start for start in self._starts() if start <= generation), default=0)
 
     def draft(self, generation: int, base: int, dim: int) -> Draft:
-        with _server_errors():
-            self._prepare(dim)
-        return _ServerDraft(self._client, self._collection, generation, base)
+        if base:
+            start = self._start(base)
+            if not start:
+                raise FileNotFoundError(f"{self._prefix}{base}")
+        else:
+            start = generation
+            with _server_errors():
+                self._create(f"{self._prefix}{generation}", dim)
+        return _ServerDraft(self, self._client, f"{self._prefix}{start}", generation)
 
-    def _prepare(self, dim: int) -> None:
+    def _create(self, collection: str, dim: int) -> None:
         from qdrant_client import models
 
-        if self._client.collection_exists(self._collection):
-            found = self._client.get_collection(self._collection).config.params.vectors
-            if isinstance(found, dict) and found[DENSE].size == dim:
-                return
-            self._client.delete_collection(self._collection)  # of another model: only --fresh comes here
+        self._client.delete_collection(collection)  # a killed sync may have begun it
         self._client.create_collection(
-            self._collection,
+            collection,
             vectors_config={DENSE: models.VectorParams(size=dim, distance=models.Distance.DOT)},
             sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
         )
-        for field, kind in (("course", "keyword"), ("born", "integer"), ("died", "integer")):
-            self._client.create_payload_index(self._collection, field, models.PayloadSchemaType(kind))
+        for field, kind in (("course", "keyword"), ("id", "keyword"), ("born", "integer"), ("died", "integer")):
+            self._client.create_payload_index(collection, field, models.PayloadSchemaType(kind))
 
     def keep_only(self, generation: int) -> None:
-        """Remove what unpublished drafts added, take back their removals, and drop what is dead for all."""
+        starts = self._starts()
+        current = max((start for start in starts if start <= generation), default=0)
+        before = max((start for start in starts if start < generation), default=0)
+        with _server_errors():
+            for start in starts:
+                if start not in (current, before):
+                    self._client.delete_collection(f"{self._prefix}{start}")
+            if current:
+                self._clear(f"{self._prefix}{current}", generation)
+
+    def _clear(self, collection: str, generation: int) -> None:
+        """Undo what an unpublished draft did, and forget what died before the last but one generation did."""
         from qdrant_client import models
 
         later = models.Range(gt=generation)
-        with _server_errors():
-            if not self._client.collection_exists(self._collection):
-                return
-            for condition in (
-                models.FieldCondition(key="born", range=later),
-                models.FieldCondition(key="died", range=models.Range(lt=generation)),
-            ):
-                self._client.delete(self._collection, models.FilterSelector(filter=models.Filter(must=[condition])))
-            undone = models.Filter(must=[models.FieldCondition(key="died", range=later)])
-            self._client.delete_payload(self._collection, ["died"], undone)
+        for condition in (
+            models.FieldCondition(key="born", range=later),
+            models.FieldCondition(key="died", range=models.Range(lt=generation)),
+        ):
+            self._client.delete(collection, models.FilterSelector(filter=models.Filter(must=[condition])))
+        undone = models.Filter(must=[models.FieldCondition(key="died", range=later)])
+        self._client.delete_payload(collection, ["died"], undone)
 
 
-def _major(version: str) -> int:
-    return int(version.split(".")[0])
-
-
-def _minor(version: str) -> int:
-    return int(version.split(".")[1])
+def _release(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
 
 
 @contextlib.contextmanager
@@ -550,141 +556,112 @@ def _server_errors() -> Iterator[None]:
             f"the Qdrant server answered {error.status_code} ({error.reason_phrase}); look at its log"
         ) from error
     except (ApiException, OSError, ValueError) as error:
+        told = f"{error}".strip().partition("\n")[0] or type(error).__name__
         raise IndexUnavailable(
-            f"the Qdrant server does not answer ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+            f"the Qdrant server does not answer as it should ({told}); "
             "start it, or unset STUDY_QDRANT_URL to use the embedded one"
         ) from error
 
 
-class _ServerView:
+class _ServerView(View):
     def __init__(self, client: "QdrantClient", collection: str, generation: int) -> None:
         self._client, self._collection, self._generation = client, collection, generation
 
-    @cached_property
-    def _alive(self) -> list[Any]:
+    def only(self, *more: Any) -> Any:
+        """Return the filter for what is alive in this generation."""
         from qdrant_client import models
 
         dead = models.FieldCondition(key="died", range=models.Range(lte=self._generation))
         born = models.FieldCondition(key="born", range=models.Range(lte=self._generation))
-        return [born, models.Filter(must_not=[dead])]
+        return models.Filter(must=[born, *more], must_not=[dead])
 
-    def _filter(self, *more: Any) -> Any:
+    def only_ids(self, ids: Sequence[str]) -> Any:
+        """Return the filter for these chunks, as far as they are alive in this generation."""
         from qdrant_client import models
 
-        return models.Filter(must=[*self._alive, *more])
+        return self.only(models.FieldCondition(key="id", match=models.MatchAny(any=list(ids))))
 
-    def nearest(self, vector: Vector, limit: int, course: str = "") -> list[Hit]:
-        return self._query(list(vector), DENSE, limit, course)
+    def count(self) -> int:
+        with _server_errors():
+            return self._client.count(self._collection, self.only(), exact=True).count
 
-    def matching(self, words: str, limit: int, course: str = "") -> list[Hit]:
-        from qdrant_client import models
-
-        query = _bm25.embed_query(words)
-        if not query.indices:
-            return []
-        return self._query(models.SparseVector(indices=query.indices, values=query.values), SPARSE, limit, course)
-
-    def _query(self, query: Any, using: str, limit: int, course: str) -> list[Hit]:
+    def _search(
+        self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
+    ) -> list[list[_Point]]:
         from qdrant_client import models
 
         more = [models.FieldCondition(key="course", match=models.MatchValue(value=course))] if course else []
-        with _server_errors():
-            found = self._client.query_points(
-                self._collection, query, using=using, limit=limit, query_filter=self._filter(*more)
-            )
-        return [Hit(chunk_from(point.payload), point.score) for point in found.points if point.payload]
-
-    def rarity(self, words: str) -> list[float]:
-        from qdrant_client import models
-
-        terms = _bm25.embed_query(words).indices
+        # IDF is that of this generation, not that of the dead, nor of what a draft has written so far.
+        idf = models.SearchParams(idf=models.IdfCorpusParams(corpus=self.only())) if using == SPARSE else None
         requests = [
-            models.QueryRequest(query=_term(models.SparseVector, term), using=SPARSE, limit=1, with_vector=[SPARSE])
-            for term in terms
+            models.QueryRequest(
+                query=models.SparseVector(indices=query.indices, values=query.values)
+                if isinstance(query, _Terms)
+                else query,
+                using=using,
+                limit=limit,
+                filter=self.only(*more),
+                params=idf,
+                with_payload=not with_vectors,
+                with_vector=[using] if with_vectors else False,
+            )
+            for query in queries
         ]
         with _server_errors():
-            found = self._client.query_batch_points(self._collection, requests) if requests else []
-        best = [(one.points[0].score, one.points[0].vector[SPARSE]) if one.points else None for one in found]
-        return _rarity(terms, best, self._count)
+            found = self._client.query_batch_points(self._collection, requests)
+        return [[_Point(point.payload or {}, point.score, point.vector) for point in one.points] for one in found]
 
-    @cached_property
-    def _count(self) -> int:
-        return self.count()
-
-    def fetch(self, ids: Sequence[str]) -> list[Chunk]:
-        return [chunk for chunk, _ in self._retrieve(ids, with_vectors=False)]
-
-    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
-        found: dict[str, Vector] = {}
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
         for batch in _batches(ids):
-            found |= {chunk.key: vector for chunk, vector in self._retrieve(batch, with_vectors=True)}
-        return found
+            yield from self._pages(self.only_ids(batch), with_vectors=with_vectors)
 
-    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[tuple[Chunk, Vector]]:
-        with _server_errors():
-            records = self._client.retrieve(self._collection, list(ids), with_vectors=with_vectors)
-        for record in records:
-            payload = record.payload or {}
-            if payload["born"] <= self._generation < payload.get("died", self._generation + 1):
-                yield chunk_from(payload), _dense(record)
+    def _every(self) -> Iterator[_Point]:
+        return self._pages(self.only(), with_vectors=True)
 
-    def scroll(self) -> Iterator[tuple[Chunk, Vector]]:
+    def _pages(self, only: Any, *, with_vectors: bool) -> Iterator[_Point]:
         offset = None
         while True:
             with _server_errors():
                 records, offset = self._client.scroll(
-                    self._collection, self._filter(), limit=BATCH, offset=offset, with_vectors=True
+                    self._collection, only, limit=BATCH, offset=offset, with_vectors=with_vectors
                 )
             for record in records:
-                yield chunk_from(record.payload or {}), _dense(record)
+                yield _Point(record.payload or {}, 0.0, record.vector)
             if offset is None:
                 return
 
-    def count(self) -> int:
-        with _server_errors():
-            return self._client.count(self._collection, self._filter(), exact=True).count
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def _dense(record: Any) -> Vector:
-    return record.vector[DENSE] if record.vector else ()
-
-
-class _ServerDraft:
-    def __init__(self, client: "QdrantClient", collection: str, generation: int, base: int) -> None:
-        self._client, self._collection, self._generation = client, collection, generation
-        if not base:
-            self._bury_all()
-
-    def _bury_all(self) -> None:
-        old = _ServerView(self._client, self._collection, self._generation - 1)
-        self.remove([chunk.id for chunk, _ in old.scroll()])
+class _ServerDraft(Draft):
+    def __init__(self, store: ServerStore, client: "QdrantClient", collection: str, generation: int) -> None:
+        self._store, self._client, self._collection, self._generation = store, client, collection, generation
+        self._alive = _ServerView(client, collection, generation)
 
     def add(self, entries: Sequence[Entry]) -> None:
         from qdrant_client import models
 
-        for batch in _batches(entries):
+        for batch in _batches(entries, BATCH_UP):
             points = []
             for entry in batch:
-                sparse = _bm25.embed_document(entry.chunk.words)
+                id_, sparse = entry.chunk.id, _bm25.embed_document(entry.words)
                 vector: dict[str, Any] = {
                     DENSE: list(map(float, entry.vector)),
                     SPARSE: models.SparseVector(indices=sparse.indices, values=sparse.values),
                 }
-                payload = payload_of(entry.chunk) | {"born": self._generation}
-                points.append(models.PointStruct(id=entry.chunk.id, vector=vector, payload=payload))
+                payload = payload_of(entry) | {"id": id_, "born": self._generation}
+                point_id = str(uuid.uuid5(uuid.UUID(id_), str(self._generation)))
+                points.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
             with _server_errors():
                 self._client.upsert(self._collection, points, wait=True)
 
     def remove(self, ids: Sequence[str]) -> None:
         for batch in _batches(ids):
             with _server_errors():
-                self._client.set_payload(self._collection, {"died": self._generation}, points=list(batch), wait=True)
+                self._client.set_payload(
+                    self._collection, {"died": self._generation}, points=self._alive.only_ids(batch), wait=True
+                )
 
     def finish(self, expected: int, added: Sequence[str]) -> None:
-        _verify(_ServerView(self._client, self._collection, self._generation), expected, added)
+        _verify(self._alive, expected, added)
 
     def discard(self) -> None:
-        ServerStore(self._client, self._collection).keep_only(self._generation - 1)
+        self._store.keep_only(self._generation - 1)

@@ -1,7 +1,8 @@
 """Text becomes sentences: the unit that is cited, checked and, where a paragraph is too long, kept whole.
 
-A sentence never crosses a blank line, a list item, a table row or a heading, and does not end at the dots of
-`e.g.`, `3.14`, `U.S.`, `model.eval()` or `https://example.org/a.b`.
+A sentence never crosses a blank line, a heading, a list item or a table row, and does not end at the dots of
+`e.g.`, `3.14`, `U.S.`, `model.eval()` or `https://example.org/a.b`. A heading, a table row and a fenced block of
+code or maths is one each. Every pattern looks at a character a bounded number of times, whatever the text is.
 """
 
 import re
@@ -10,59 +11,89 @@ from itertools import pairwise
 Span = tuple[int, int]
 """First code point, and one past the last."""
 
-_LINE_START = re.compile(
-    r"\n(?=[ \t]*(?:\n|[-*+•–][ \t]|\d{1,3}[.)][ \t]|[a-zA-Z][.)][ \t]|\||\#{1,6}[ \t]|>|```|~~~|\$\$|:::))"
+_ITEM = r"(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]"
+_ALONE = r"(?:\#{1,6}[ \t]|\||```|~~~|\$\$|:::|(?:[-=*_|:+][ \t]*+){2,}+(?=\n))"
+"""Starts a line that is a piece by itself: a heading, a table row, a fence without its other end, a rule."""
+_PIECE = re.compile(
+    rf"""
+    (?:[ \t]*+\n)++
+    |(?P<fenced>[ \t]*+(?P<fence>`{{3,}}|~{{3,}}|\$\$)[^`$\n]*+\n
+        (?:(?![ \t]*+(?P=fence))[^\n]*+\n)*+
+        [ \t]*+(?P=fence)[`~]*+[ \t]*+\n)
+    |(?P<alone>[ \t>]*+{_ALONE}[^\n]*+\n)
+    |(?P<quote>[ \t]*+>)?[^\n]*+\n
+        (?:(?![ \t>]*+(?:\n|{_ITEM}|{_ALONE}))(?(quote)|(?![ \t]*+>))[^\n]*+\n)*+
+    """,
+    re.VERBOSE,
 )
-"""Newlines that end a sentence whatever came before."""
-_MARKER = re.compile(r"[ \t\n]*(?:(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][.)]|\#{1,6}|>)[ \t]+)*(?:\[[ xX]\][ \t]+)?")
-"""A list, quote or heading mark: not part of the sentence behind it."""
+"""Whole lines: blank ones, a fenced block, a line by itself, or a paragraph, list item or quote."""
+_MARKS = re.compile(r"\s*(?:(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][.)]|\#{1,6})[ \t]+|>[ \t]*)*(?:\[[ xX]\][ \t]+)?")
+"""List, quote and heading marks: not part of the sentence behind them."""
+_GAP = re.compile(r"[ \t]*(?:\n[ \t>]*)?")
+"""Between two sentences; the second may start a line of a quote."""
 _END = re.compile(
-    r"""(?P<stop>[.!?…]+)(?P<close>["'”’»)\]*_`]*)(?=\s+["'“‘«(\[*_`$]*(?P<next>\S))|(?P<full>[。！？।؟]["”’»）」』]*)"""
+    r"""(?<![.!?…])(?P<stop>[.!?…]++)["'”’»)\]*_`]*+(?=\s++["'“‘«(\[*_`$]{0,9}(?P<next>\S))"""
+    r"""|[。！？｡।॥؟۔]++["”’»）」』]*+"""
 )
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|etc|al|approx|resp|incl|excl|dept|fig|eq|sec|ch|vol|no|pp?|ed|eds|est|min|max|avg"
-    r"|mr|mrs|ms|dr|prof|sr|jr|st|inc|ltd|co|corp|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)|(?<![\w.])[a-z]"
-    r"|\b(?:[a-z]\.)+[a-z])$",
-    re.IGNORECASE,
+_WORD_EDGE = re.compile(r"""[\s("'“‘«\[*_`]""")
+_NEVER_LAST = frozenset("e.g i.e cf vs approx resp incl excl dept fig figs eq eqs vol pp eds mr mrs ms dr prof".split())
+_LAST_BEFORE_A_CAPITAL = frozenset("etc al inc ltd co corp".split())
+_LAST_BEFORE_A_STARTER = frozenset(
+    """no p sec ch ed est min max avg st sr jr
+    jan feb mar apr jun jul aug sep sept oct nov dec""".split()
 )
-_MAYBE_LAST = re.compile(r"(?:\betc|\bal|\binc|\bltd|\bco|\bcorp)$", re.IGNORECASE)
-"""Abbreviations that often end a sentence too: a capital behind them decides."""
+_INITIALS = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
+"""A, U.S, p.m: they end a sentence only before a starter, too."""
+_STARTER = re.compile(
+    r"(?:An?|The|This|That|These|Those|It|Its|In|On|At|As|If|When|While|Where|What|Which|Why|How|Who|He|She|They|We"
+    r"|You|I|But|And|Or|So|Then|There|Here|For|From|To|With|After|Before|By|Each|Every|All|Both|No|Not|One|Our|Their"
+    r"|Your|My|However|Because|Since|Also|Although|Thus|Therefore|Most|Many|Some|Such|Use|See)(?![\w.])"
+)
 
 
-def spans(text: str, start: int = 0, end: int | None = None) -> list[Span]:
-    """Return the sentences of `text[start:end]`, in order, without the white space and list marks around them."""
-    end = len(text) if end is None else end
+def spans(text: str) -> list[Span]:
+    """Return the sentences of `text`, in order, without the white space and list marks around them."""
     found: list[Span] = []
-    line = start
-    while line < end:
-        newline = _LINE_START.search(text, line, end)
-        stop = newline.start() + 1 if newline else end
-        found += _in_paragraph(text, line, stop)
-        line = stop
+    for piece in _PIECE.finditer(text + "\n"):
+        start, end = piece.start(), min(piece.end(), len(text))
+        if piece["fenced"]:
+            found += _trimmed(text, start, end)
+        elif piece["alone"]:
+            found += _trimmed(text, _behind_marks(text, start, end), end)
+        else:
+            found += _in_paragraph(text, _behind_marks(text, start, end), end)
     return found
 
 
+def _behind_marks(text: str, start: int, end: int) -> int:
+    marks = _MARKS.match(text, start, end)
+    return marks.end() if marks else start
+
+
 def _in_paragraph(text: str, start: int, end: int) -> list[Span]:
-    marker = _MARKER.match(text, start, end)
-    start = marker.end() if marker else start
     found: list[Span] = []
     for match in _END.finditer(text, start, end):
-        if match["stop"] and not _ends_here(text[max(start, match.start() - 24) : match.start()], match):
-            continue
-        found += _trimmed(text, start, match.end())
-        start = match.end()
+        if not match["stop"] or _ends_here(text, start, match):
+            found += _trimmed(text, start, match.end())
+            gap = _GAP.match(text, match.end(), end)
+            start = gap.end() if gap else match.end()
     return found + _trimmed(text, start, end)
 
 
-def _ends_here(before: str, match: re.Match[str]) -> bool:
-    following = match["next"]
-    if match["stop"] != ".":
-        return not following.islower() or "!" in match["stop"] or "?" in match["stop"]
+def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
+    stop, following = match["stop"], match["next"]
+    if "!" in stop or "?" in stop:
+        return True
     if following.islower():
         return False
-    if _MAYBE_LAST.search(before):
-        return following.isupper() and not match["close"]
-    return not _ABBREVIATION.search(before)
+    if stop != ".":
+        return True
+    word = _WORD_EDGE.split(text[max(start, match.start() - 24) : match.start()])[-1].lower()
+    if word in _LAST_BEFORE_A_CAPITAL:
+        return following.isupper()
+    if word in _LAST_BEFORE_A_STARTER or _INITIALS.fullmatch(word):
+        return bool(_STARTER.match(text, match.start("next")))
+    return word not in _NEVER_LAST
 
 
 def _trimmed(text: str, start: int, end: int) -> list[Span]:

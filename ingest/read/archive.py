@@ -64,6 +64,8 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
             entries = self._zip.infolist()
+        except MemoryError:
+            raise
         except Exception as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
             raise Unreadable("failed", _mistaken(data, what)) from error
         _check(entries, len(data))

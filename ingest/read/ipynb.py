@@ -9,16 +9,12 @@ block of its own; images are not.
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from markdown_it import MarkdownIt
-
 from ingest.errors import Unreadable
 from ingest.read import Document
-from ingest.read.compose import Draft, fit, one_line
+from ingest.read.compose import Draft, fit
 from ingest.read.markdown import read_markdown
 from ingest.read.text import decode
 
@@ -26,6 +22,7 @@ _OUTPUT = 1000
 """Most code points kept of what a cell printed."""
 _IMAGE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]+")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#+)?")
 _REPR = re.compile(r"<[^<>\n]*>")
 """What an object without a text of its own prints: '<Figure size 640x480 with 1 Axes>'."""
 
@@ -105,28 +102,25 @@ def _joined(value: Any) -> str:
     return fit("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
 
 
-@cache
-def _parser() -> MarkdownIt:
-    from mdit_py_plugins.dollarmath import dollarmath_plugin
-
-    parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
-    parser.core.ruler.enableOnly(["normalize", "block"])
-    return parser
-
-
 def _markdown(source: str, draft: Draft) -> None:
-    """Lay a Markdown cell: it is cut at its headings, which stay in force after it."""
-    lines = source.split("\n")
-    after = 0
-    tokens = _parser().parse(source)
-    for token, content in pairwise(tokens):
-        if token.type == "heading_open" and not token.level and token.map:
-            _section("\n".join(lines[after : token.map[0]]), draft)
-            draft.head(int(token.tag[1]), read_markdown(f"# {one_line(content.content)}").title)
-            after = token.map[1]
-    _section("\n".join(lines[after:]), draft)
+    """Lay a Markdown cell; its headings, which stand between its blocks, stay in force after it."""
+    end = 0
+    # The last word keeps a cell of headings alone from being taken for a block.
+    for block in read_markdown(f"{source}\n\n.").blocks:
+        for level, heading in _headings(source[end : block.start]):
+            draft.head(level, read_markdown(f"# {heading}").title)
+        end = min(block.end, len(source))
+        draft.add(source[block.start : end], block.kind)
 
 
-def _section(text: str, draft: Draft) -> None:
-    for block in read_markdown(text).blocks:
-        draft.add(text[block.start : block.end], block.kind)
+def _headings(between: str) -> Iterator[tuple[int, str]]:
+    """Yield level and words of the headings in a text that holds nothing else."""
+    above: list[str] = []
+    for line in map(str.strip, between.split("\n")):
+        if marked := _HEADING.fullmatch(line):
+            yield len(marked[1]), marked[2]
+        elif above and set(line) in ({"="}, {"-"}):
+            yield 1 if "=" in line else 2, " ".join(above)
+            above = []
+        else:
+            above = [*above, line] if line else []
