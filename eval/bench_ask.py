@@ -270,7 +270,10 @@ class _Model(BaseHTTPRequestHandler):
             self._say(json.dumps({"count": len(body) // 4}).encode())
             return
         time.sleep(FIRST_TOKEN_S)
-        pieces = (({"content": "FSDP shards parameters [1]."}, None), ({}, "stop"))
+        pieces: list[tuple[dict[str, str], str | None]] = [
+            ({"content": "FSDP shards parameters [1]."}, None),
+            ({}, "stop"),
+        ]
         events = [{"choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in pieces]
         self._say("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n")
 

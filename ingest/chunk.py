@@ -92,7 +92,12 @@ class Chunk:
     @property
     def key(self) -> str:
         """Digest of what is embedded: equal keys have equal vectors."""
-        return hashlib.sha256(self.words.encode()).hexdigest()[:32]
+        return key_of(self.words)
+
+
+def key_of(words: str) -> str:
+    """Return the digest that tells texts apart once they are clean."""
+    return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
 def chunk_id(path: str, version: str, ordinal: int) -> str:

@@ -8,6 +8,7 @@ StudyError
 ├── SyncRunning         another sync holds the lock
 ├── TooManyRemovals     a sync would remove more than half of the notes
 ├── DiskFull            no room for the next generation; the last one stays
+├── LedgerUnavailable   the ledger is locked, damaged or of a newer version of this program
 ├── IndexMismatch       the index was built with other settings
 ├── IndexUnavailable    the Qdrant server did not answer, refused the key, or is too old or too new
 ├── IndexDamaged        what was written is not what can be read back
@@ -68,7 +69,8 @@ class TooManyRemovals(StudyError):
 
     def __init__(self, removed: int, total: int) -> None:
         super().__init__(
-            f"{removed} of {total} notes are no longer in the folder; if that is right, run: ask ingest --yes"
+            f"{removed} of {total} notes are gone from the folder, or have no text any more; "
+            "if that is right, run: ask ingest --yes"
         )
 
 
@@ -77,6 +79,10 @@ class DiskFull(StudyError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"the disk of {folder} is full; the index stays as it was; free some space and try again")
+
+
+class LedgerUnavailable(StudyError):
+    """The ledger of the notes can't be read or written."""
 
 
 class IndexMismatch(StudyError):

@@ -24,7 +24,7 @@ import tempfile
 import uuid
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,9 +142,7 @@ class View:
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         """Return `chunk.key` → dense vector of the chunks with these ids."""
-        return {
-            point.payload["key"]: point.vectors[DENSE] for point in self._retrieve(ids, with_vectors=True)
-        }
+        return {point.payload["key"]: point.vectors[DENSE] for point in self._retrieve(ids, with_vectors=True)}
 
     def scroll(self) -> Iterator[tuple[Chunk, Vector]]:
         """Yield every chunk with its dense vector."""
@@ -276,13 +274,18 @@ class EdgeStore(Store):
     """Qdrant's engine in this process; generations are folders."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
 
     def _path(self, generation: int) -> Path:
         return self._folder / f"gen-{generation}"
 
     def view(self, generation: int) -> View:
-        return _EdgeView(self._path(generation))
+        path = self._path(generation)
+        with contextlib.ExitStack() as held:
+            held.callback(os.close, clone.hold(path))
+            mirror = _mirror(path)
+            held.callback(shutil.rmtree, mirror, ignore_errors=True)
+            return _EdgeView(_load(mirror), held.pop_all())
 
     def draft(self, generation: int, base: int, dim: int) -> Draft:
         return _EdgeDraft(self._path(generation), self._path(base) if base else None, dim)
@@ -295,16 +298,11 @@ class EdgeStore(Store):
 
 
 class _EdgeView(View):
-    def __init__(self, path: Path) -> None:
-        with contextlib.ExitStack() as undo:
-            descriptor = clone.hold(path)
-            undo.callback(os.close, descriptor)
-            mirror = _mirror(path)
-            undo.callback(shutil.rmtree, mirror, ignore_errors=True)
-            self._shard = _load(mirror, path)
-            undo.callback(self._shard.close)
-            # When the last thread that reads from it is done, even if nobody calls `close`.
-            self._end = weakref.finalize(self, undo.pop_all().close)
+    def __init__(self, shard: edge.EdgeShard, let_go: contextlib.ExitStack) -> None:
+        self._shard = shard
+        let_go.callback(shard.close)
+        # When the last thread that reads from it is done, even if nobody calls `close`.
+        self._end = weakref.finalize(self, let_go.close)
 
     def close(self) -> None:
         self._end()
@@ -368,29 +366,40 @@ def _mirror(path: Path) -> Path:
     return mirror
 
 
-def _load(folder: Path, path: Path) -> edge.EdgeShard:
+@contextlib.contextmanager
+def _engine_errors(folder: Path) -> Iterator[None]:
     try:
-        return edge.EdgeShard.load(str(folder))
+        with clone.disk_errors(folder):
+            yield
+    except (StudyError, OSError):
+        raise
     except Exception as error:  # the engine raises bare exceptions, with its reason as text
-        raise IndexDamaged(f"the index in {path} can't be opened ({error}); run: ask ingest --fresh") from error
+        raise IndexDamaged(
+            f"the index in {folder} can't be read or written ({error}); rebuild it with: ask ingest --fresh"
+        ) from error
+
+
+def _load(folder: Path) -> edge.EdgeShard:
+    with _engine_errors(folder):
+        return edge.EdgeShard.load(str(folder))
 
 
 class _EdgeDraft(Draft):
     def __init__(self, path: Path, base: Path | None, dim: int) -> None:
         self._path = path
         clone.drop(path)
-        with clone.disk_errors(path):
-            if base:
-                clone.copy(base, path)
-                self._shard = _load(path, path)
-            else:
-                clone.need(path.parent, 0)
-                path.mkdir(parents=True)
+        if base:
+            clone.copy(base, path)
+            self._shard = _load(path)
+        else:
+            clone.need(path.parent, 0)
+            path.mkdir(parents=True)
+            with _engine_errors(path):
                 self._shard = edge.EdgeShard.create(str(path), _edge_config(dim))
 
     def add(self, entries: Sequence[Entry]) -> None:
         for batch in _batches(entries, BATCH_UP):
-            clone.need(self._path.parent, len(batch) * POINT_BYTES)
+            clone.need(self._path, len(batch) * POINT_BYTES)
             self._update(edge.UpdateOperation.upsert_points([_edge_point(entry) for entry in batch]))
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -398,32 +407,24 @@ class _EdgeDraft(Draft):
             self._update(edge.UpdateOperation.delete_points(list(batch)))
 
     def _update(self, operation: edge.UpdateOperation) -> None:
-        with clone.disk_errors(self._path):
+        with _engine_errors(self._path):
             self._shard.update(operation)
 
     def finish(self, expected: int, added: Sequence[str]) -> None:
-        with clone.disk_errors(self._path):
-            clone.need(self._path.parent, 0)
+        clone.need(self._path, 0)
+        with _engine_errors(self._path):
             self._shard.flush()
             self._shard.optimize()  # drops what was removed, once that is a fifth of a segment
             self._shard.close()
-        # Not mirrored: what the engine puts in order when it first loads what it wrote is put in order here.
-        self._shard = _load(self._path, self._path)
-        _verify(_Loaded(self._shard), expected, added)
-        self._shard.close()
+        # Loaded in place: what the engine still has to put in order after it wrote is put in order here.
+        with contextlib.closing(_EdgeView(_load(self._path), contextlib.ExitStack())) as view:
+            _verify(view, expected, added)
         clone.settle(self._path)
 
     def discard(self) -> None:
         with contextlib.suppress(Exception):  # it may be closed already; the folder goes either way
             self._shard.close()
         clone.drop(self._path)
-
-
-class _Loaded(_EdgeView):
-    """A shard that somebody else closes."""
-
-    def __init__(self, shard: edge.EdgeShard) -> None:
-        self._shard = shard
 
 
 def _edge_config(dim: int) -> edge.EdgeConfig:
@@ -462,9 +463,7 @@ class ServerStore(Store):
 
         with _server_errors(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
-            client = QdrantClient(
-                url=url, api_key=api_key or None, timeout=SERVER_SECONDS, check_compatibility=False
-            )
+            client = QdrantClient(url=url, api_key=api_key or None, timeout=SERVER_SECONDS, check_compatibility=False)
             theirs, ours = client.info().version, version("qdrant-client")
             (major, minor), (our_major, our_minor) = _release(theirs), _release(ours)
         if major != our_major or abs(minor - our_minor) > 1:

@@ -1,21 +1,27 @@
 """The ledger: what every file of the folder came to, the text that was read of it, and what each sync did.
 
 One SQLite file beside the index. It also holds the pointer to the published generation, so that the notes and
-the vectors that belong to them change in one transaction.
+the vectors that belong to them change in one transaction. It keeps a rollback journal and no write-ahead log,
+since who reads a log must write, which a full disk forbids.
 """
 
+import contextlib
 import json
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ingest.errors import DiskFull, StudyError
+from ingest.errors import DiskFull, LedgerUnavailable
 
-SCHEMA = 1
+SCHEMA = 2
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes: a sync does so for some milliseconds at a time."""
+RUNS = 1000
+"""How many syncs are remembered."""
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE notes (
@@ -26,7 +32,7 @@ CREATE TABLE notes (
 CREATE TABLE texts (version TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, started REAL NOT NULL, seconds REAL NOT NULL, generation INTEGER NOT NULL,
-    report TEXT NOT NULL, error TEXT NOT NULL
+    report TEXT NOT NULL, error TEXT NOT NULL, whole INTEGER NOT NULL
 );
 """
 
@@ -39,22 +45,22 @@ class Note:
     """Relative to the notes folder, with slashes."""
     state: str
     """indexed, empty, no text layer, encrypted, failed or skipped."""
-    reason: str
+    reason: str = ""
     """Why it is not indexed, or a remark on how it was read; often empty."""
-    version: str
+    version: str = ""
     """The version that answers; empty where none does. A failed note keeps its last good one."""
-    seen: str
-    """The version of the bytes last looked at, readable or not."""
-    title: str
-    chunks: int
+    seen: str = ""
+    """Reader and digest of the bytes that were last looked at; empty where they must be looked at again."""
+    title: str = ""
+    chunks: int = 0
     """How many chunks of `version` are in the index."""
-    lost: tuple[str, ...]
+    lost: tuple[str, ...] = ()
     """Parts that could not be read."""
-    size: int
+    size: int = 0
     """Bytes."""
-    mtime_ns: int
-    ctime_ns: int
-    read_ns: int
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    read_ns: int = 0
     """When it was last read, by the same clock as mtime_ns."""
 
 
@@ -71,103 +77,152 @@ class Run:
     report: dict[str, Any]
     error: str
     """The message of what stopped it; empty if nothing did."""
+    whole: bool
+    """Whether it looked at every file of the folder."""
+
+
+class Published(NamedTuple):
+    """The pointer that readers follow."""
+
+    generation: int
+    """0 where there is none."""
+    built_with: str
+    """The settings that it was built with, in words."""
+    asked: str
+    """What was set, from which `built_with` followed."""
 
 
 class Ledger:
-    """Reads and writes `ledger.db`; one object per thread."""
+    """Reads and writes `ledger.db`; one object per thread.
+
+    Every method may raise LedgerUnavailable: another program holds the file, or it can't be read or written.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._path = folder / "ledger.db"
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(folder / "ledger.db", timeout=30, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._create()
+        with self._errors():
+            self._db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = TRUNCATE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._create()
 
     def _create(self) -> None:
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            with self.transaction():
-                if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _TABLES.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {SCHEMA}")
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found != SCHEMA:
-            raise StudyError(
-                f"{self._folder / 'ledger.db'} was written by a newer version of this program; update the program"
-            )
+        if self._schema() == SCHEMA:
+            return
+        with self.transaction():
+            found = self._schema()
+            if found > SCHEMA:
+                raise LedgerUnavailable(
+                    f"{self._path} was written by a newer version of this program; update the program"
+                )
+            if found < SCHEMA:  # nothing in it that the notes don't give again
+                for name in ("meta", "notes", "texts", "runs"):
+                    self._db.execute(f"DROP TABLE IF EXISTS {name}")
+                for statement in _TABLES.split(";"):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,))
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _schema(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    @contextmanager
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_FULL:
+                raise DiskFull(self._path.parent) from error
+            if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                told = "another program has locked it; close that one and try again"
+            elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                told = f"it is damaged ({error}); delete the folder {self._path.parent} and run: ask ingest"
+            else:
+                told = f"{error}; check the file and its folder, or set STUDY_HOME to another one"
+            raise LedgerUnavailable(f"{self._path} can't be used: {told}") from error
+
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything written inside happens, or nothing does.
 
         Raises:
             DiskFull: There was no room; nothing happened.
         """
-        try:
+        with self._errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite ends it by itself where the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "disk is full" in str(error):
-                raise DiskFull(self._folder) from error
-            raise
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._errors():
+            return self._db.execute(query, values).fetchall()
+
+    @property
+    def published(self) -> Published:
+        """The published generation and its settings, of one moment."""
+        found = dict(self._rows("SELECT key, value FROM meta"))
+        return Published(int(found.get("generation", 0)), found.get("built_with", ""), found.get("asked", ""))
 
     @property
     def generation(self) -> int:
         """The published generation; 0 where there is none."""
-        return int(self._meta("generation") or 0)
+        return self.published.generation
 
     @property
     def built_with(self) -> str:
         """The settings that the published generation was built with, in words; empty where there is none."""
-        return self._meta("built_with")
+        return self.published.built_with
 
-    def _meta(self, key: str) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return str(row[0]) if row else ""
+    @property
+    def identity(self) -> str:
+        """A random name, given when the ledger was made: what a server keeps under it belongs to this ledger."""
+        return str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
 
     def notes(self) -> dict[str, Note]:
         """Return every known note by its path, in order."""
-        rows = self._db.execute("SELECT * FROM notes ORDER BY path")
-        return {row[0]: _note(row) for row in rows}
+        return {row[0]: _note(row) for row in self._rows("SELECT * FROM notes ORDER BY path")}
 
     def note(self, path: str) -> Note | None:
         """Return one note, or None."""
-        row = self._db.execute("SELECT * FROM notes WHERE path = ?", (path,)).fetchone()
-        return _note(row) if row else None
+        return next(map(_note, self._rows("SELECT * FROM notes WHERE path = ?", path)), None)
 
     def text(self, version: str) -> str | None:
         """Return the text that was read of a version, or None where it is not kept any more."""
-        row = self._db.execute("SELECT text FROM texts WHERE version = ?", (version,)).fetchone()
-        return str(row[0]) if row else None
+        return next((str(row[0]) for row in self._rows("SELECT text FROM texts WHERE version = ?", version)), None)
 
     def runs(self, limit: int) -> list[Run]:
         """Return the last syncs, newest first."""
-        rows = self._db.execute("SELECT * FROM runs ORDER BY id DESC LIMIT ?", (limit,))
-        return [Run(*row[:4], json.loads(row[4]), row[5]) for row in rows]
+        rows = self._rows("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
+        return [Run(*row[:4], json.loads(row[4]), row[5], bool(row[6])) for row in rows]
+
+    @property
+    def last_whole(self) -> float:
+        """When the last sync began that looked at every file and ended well: seconds since the epoch, or 0."""
+        return float(self._rows("SELECT max(started) FROM runs WHERE whole AND error = ''")[0][0] or 0)
 
     def keep_texts(self, texts: Iterable[tuple[str, str]]) -> None:
         """Store (version, text) pairs ahead of `publish`; those that no note comes to use are dropped later."""
         with self.transaction():
             self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", texts)
 
-    def publish(
-        self, generation: int, built_with: str, changed: Sequence[Note], removed: Sequence[str], run: Run
-    ) -> None:
+    def publish(self, pointer: Published, changed: Sequence[Note], removed: Sequence[str], run: Run) -> None:
         """Move the pointer, the notes and the run in one transaction."""
         with self.transaction():
-            for key, value in (("generation", str(generation)), ("built_with", built_with)):
-                if self._meta(key) != value:
-                    self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            before = dict(self._db.execute("SELECT key, value FROM meta"))
+            for key, value in pointer._asdict().items():
+                if before.get(key) != str(value):
+                    self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
             self._db.executemany("DELETE FROM notes WHERE path = ?", [(path,) for path in removed])
             marks = ", ".join("?" for _ in fields(Note))
             self._db.executemany(f"INSERT OR REPLACE INTO notes VALUES ({marks})", map(_row, changed))
@@ -179,15 +234,16 @@ class Ledger:
             self._add(run)
 
     def _add(self, run: Run) -> None:
+        values = (run.started, run.seconds, run.generation, json.dumps(run.report), run.error, run.whole)
         self._db.execute(
-            "INSERT INTO runs (started, seconds, generation, report, error) VALUES (?, ?, ?, ?, ?)",
-            (run.started, run.seconds, run.generation, json.dumps(run.report), run.error),
+            "INSERT INTO runs (started, seconds, generation, report, error, whole) VALUES (?, ?, ?, ?, ?, ?)", values
         )
+        self._db.execute("DELETE FROM runs WHERE id <= (SELECT max(id) FROM runs) - ?", (RUNS,))
 
     def drop_unused_texts(self) -> None:
         """Delete the texts of versions that no note has."""
         unused = "FROM texts WHERE version NOT IN (SELECT version FROM notes)"
-        if self._db.execute(f"SELECT 1 {unused} LIMIT 1").fetchone():
+        if self._rows(f"SELECT 1 {unused} LIMIT 1"):
             with self.transaction():
                 self._db.execute(f"DELETE {unused}")
 
@@ -200,6 +256,6 @@ def _row(note: Note) -> tuple[Any, ...]:
     return tuple(json.dumps(value) if isinstance(value, tuple) else value for value in astuple(note))
 
 
-def new_run(started: float, generation: int, report: dict[str, Any], error: str = "") -> Run:
+def new_run(started: float, generation: int, report: dict[str, Any], *, whole: bool, error: str = "") -> Run:
     """Return a run that ends now; its id is given when it is stored."""
-    return Run(0, started, time.time() - started, generation, report, error)
+    return Run(0, started, time.time() - started, generation, report, error, whole)
