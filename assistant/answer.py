@@ -15,12 +15,13 @@ from typing import Any
 from assistant import prompt as prompting
 from assistant.cite import Citation, Cited, Sentence, resolve
 from assistant.errors import QuestionRejected, ServerError
-from assistant.prompt import NOT_IN_NOTES, Prompt, visible
+from assistant.prompt import NOT_IN_NOTES, Prompt
 from assistant.quote import quote
 from assistant.refuse import Verdict, judge, load_calibration
 from assistant.retrieve import Passage, Reranker, Retrieval, retrieve
 from assistant.settings import AssistantSettings
 from assistant.support import Entailment
+from assistant.visible import visible
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
 
@@ -29,7 +30,7 @@ MOST_CHARACTERS = 4000
 """Longest question."""
 NEAREST = 3
 """How many notes are named where the notes don't answer."""
-NO_MODEL = "no model answered: these are sentences from your notes, word for word"
+NO_MODEL = "no model answered, so these are sentences of your notes, word for word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def answer(
         yield _not_in_notes(draft)
         return
     if isinstance(model, str):
-        draft = _quoted(draft, quote(question, retrieval, embedder), f"{NO_MODEL} ({model})")
+        draft = _quoted(draft, quote(question, retrieval, embedder), f"{NO_MODEL}: {model}")
     else:
         draft = yield from _ask(draft, model, retrieval, settings, watch, shelf.embedder)
     if not verdict.calibrated:
@@ -282,7 +283,7 @@ def _ask(
     if NOT_IN_NOTES in text[: len(NOT_IN_NOTES) + 20] or NOT_IN_NOTES.replace("_", " ") in text[:30]:
         return replace(_not_in_notes(draft), model=model.name)
     if not text.strip():
-        return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL} ({notice})")
+        return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
     cited = resolve(text, draft.passages[: prompt.passages], _entailment(settings))
     return replace(
         draft,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from statistics import median
+from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -33,12 +34,15 @@ from eval.bench_measure import (
     took,
 )
 from eval.bench_notes import QUESTIONS, turns
-from ingest import index
+from ingest import chunk as chunking
+from ingest import index, ledger
 from ingest.chunk import Chunk
-from ingest.embed import Vectors
 from ingest.index import BATCH, EdgeStore, Entry
 from ingest.shelf import Shelf
 from ingest.sync import sync
+
+if TYPE_CHECKING:
+    from ingest.embed import Vectors
 
 QUESTION = QUESTIONS[0]
 CHUNK_CHARACTERS = 560
@@ -50,7 +54,7 @@ FIRST_TOKEN_S = 0.05
 # ------------------------------------------------------------------------------------------------- a cold answer
 
 
-def random_vectors(texts: Sequence[str]) -> Vectors:
+def random_vectors(texts: Sequence[str]) -> "Vectors":
     """Return unit vectors that have nothing to do with the texts: searching them takes as long."""
     dice = np.random.default_rng(len(texts[0]) if texts else 0)
     found = dice.standard_normal((len(texts), 384), dtype=np.float32)
@@ -60,12 +64,14 @@ def random_vectors(texts: Sequence[str]) -> Vectors:
 def make_asked(place: Place) -> None:
     """Index our corpus with real vectors and new notes beside it with random ones; copy all to llama-index."""
     settings = place.settings("ask")
+    shutil.rmtree(settings.notes, ignore_errors=True)
+    place.forget("ask")
     for path in bench_notes.CORPUS.rglob("*.md"):
         target = settings.notes / "corpus" / path.relative_to(bench_notes.CORPUS)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     shelf = Shelf(settings)
-    there = sync(shelf, fresh=True).chunks
+    there = sync(shelf).chunks
     missing = max(0, place.sizes.asked_chunks - there)
     bench_notes.write(settings.notes, max(1, missing // 20), 20 * CHUNK_CHARACTERS, seed=1)
     shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
@@ -82,7 +88,7 @@ def make_asked(place: Place) -> None:
 
 def cold_answer(place: Place) -> Iterator[Row]:
     """Ask a question of 5,000 chunks, each time in a new process."""
-    place.once("ask", f"{place.sizes.asked_chunks} {index.FORMAT} {len(bench_notes.sources())}", make_asked)
+    place.once("ask", f"{place.sizes.asked_chunks} {_made_with()}", make_asked)
     environment, storage = place.environment("ask"), place.folder / "theirs-ask"
     own, their = [ASK, "--no-llm", QUESTION], [*THEIRS, "ask", str(storage), QUESTION]
     told = json.loads(took([*own, "--json"], environment, place.folder).output)
@@ -105,6 +111,10 @@ def cold_answer(place: Place) -> Iterator[Row]:
         "≤ 300 MB",
         most <= 300,
     )
+
+
+def _made_with() -> str:
+    return f"{index.FORMAT}.{chunking.VERSION}.{ledger.SCHEMA}, {len(bench_notes.sources())} sources"
 
 
 def count_chunks(place: Place) -> int:
@@ -130,13 +140,14 @@ def help_text(place: Place) -> Iterator[Row]:
 def make_index(place: Place, count: int) -> None:
     """Write an index of so many new chunks with random vectors, by the store's own way."""
     folder = place.folder / f"index-{count}"
+    folder.mkdir(exist_ok=True)
     draft = EdgeStore(folder).draft(1, 0, 384)
     waiting: list[Chunk] = []
     for number, chunk in enumerate(bench_notes.chunks(count, seed=count), start=1):
         waiting.append(chunk)
         if len(waiting) == BATCH or number == count:
             vectors = random_vectors([chunk.text for chunk in waiting])
-            draft.add([Entry(chunk, vector.tolist()) for chunk, vector in zip(waiting, vectors, strict=True)])
+            draft.add([Entry(chunk, chunk.words, vec.tolist()) for chunk, vec in zip(waiting, vectors, strict=True)])
             waiting = []
     draft.finish(count, [])
 
@@ -154,8 +165,7 @@ def make_100_000(place: Place) -> None:
 def retrieval(place: Place) -> Iterator[Row]:
     """Retrieve for one question after the other in a process that runs, embedding included."""
     for count, most_ms, make in zip(place.sizes.retrieved_chunks, (15, 40), (make_10_000, make_100_000), strict=False):
-        key = f"{count} {index.FORMAT} {len(bench_notes.sources())}"
-        place.once(f"index-{count}", key, make)
+        place.once(f"index-{count}", _made_with(), make)
         found, steps = apart(warm_times, place, count)
         taken = ", ".join(f"{step} {took:.1f}" for step, took in steps.items())
         yield Row(
@@ -209,6 +219,7 @@ def while_syncing(place: Place) -> Iterator[Row]:
 
 def index_notes(place: Place) -> None:
     """Index the notes with random vectors."""
+    place.forget("during")
     shelf = Shelf(place.settings("during"))
     shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
     sync(shelf)
@@ -316,6 +327,7 @@ def first_token(place: Place) -> Iterator[Row]:
 
 def make_small(place: Place) -> None:
     """Index our own notes on distributed training."""
+    place.forget("first-token")
     sync(Shelf(place.settings("first-token", bench_notes.CORPUS / "infrastructure")))
 
 

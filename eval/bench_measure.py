@@ -5,6 +5,7 @@ else slows both, and a ratio is the median of the turns' ratios.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,11 @@ class Place:
         if not (home / "models").is_symlink():
             (home / "models").symlink_to(self.folder / "models")
         return home
+
+    def forget(self, name: str) -> None:
+        """Remove the index that is kept in a home: another version of ours may have made it."""
+        for old in self.home(name).glob("index-*"):
+            shutil.rmtree(old)
 
     def settings(self, name: str, notes: Path | None = None) -> AssistantSettings:
         """Return the settings of that home."""

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ingest.read import Block, Document
-from ingest.sentences import split
+from ingest.sentences import Span, split
 
 VERSION = 1
 """Raise it when the same document gives other chunks."""
 MOST_CHARACTERS = 100_000
 """Longest stretch that is given to the splitter at once."""
+CHARACTERS_A_TOKEN = 20
+"""Most, on average: tokenizers see a word without end as one unknown token, and no chunk shall be that word."""
 SMALL_SECTION = 60
 """Tokens under which a section is joined with the next one."""
 
@@ -113,7 +115,7 @@ class _Piece(NamedTuple):
 
 
 def chunk(document: Document, *, path: str, version: str, count_tokens: CountTokens, most_tokens: int) -> list[Chunk]:
-    """Cut a document into chunks.
+    """Cut a document into chunks; what has no words (a rule, a comment, a bare link) is in none, or beside words.
 
     Args:
         document: What a reader found.
@@ -131,7 +133,9 @@ def chunk(document: Document, *, path: str, version: str, count_tokens: CountTok
             if not places or places[-1][1:] != place[1:]:
                 places.append(place)
         start, end = group[0].start, group[-1].end
-        chunks.append(Chunk(path, version, len(chunks), start, end, text[start:end], document.title, tuple(places)))
+        found = Chunk(path, version, len(chunks), start, end, text[start:end], document.title, tuple(places))
+        if found.words:
+            chunks.append(found)
     return chunks
 
 
@@ -140,16 +144,15 @@ def _pieces(document: Document, count_tokens: CountTokens, most_tokens: int) -> 
     text = document.text
     ends = [0, *(block.end for block in document.blocks)]
     starts = [_skip_space(text, end, block.start) for end, block in zip(ends, document.blocks, strict=False)]
-    spans = [(start, block.end) for start, block in zip(starts, document.blocks, strict=True)]
-    counts = _count(text, spans, count_tokens)
+    whole = [(start, block.end) for start, block in zip(starts, document.blocks, strict=True)]
+    counts = _count(text, whole, count_tokens)
     pieces: list[_Piece] = []
-    for (start, end), block, tokens in zip(spans, document.blocks, counts, strict=True):
+    for (start, end), block, tokens in zip(whole, document.blocks, counts, strict=True):
         if tokens <= most_tokens:
             pieces.append(_Piece(start, end, block, tokens))
             continue
-        cut = list(_split(text, start, end, block.kind, count_tokens, most_tokens))
-        sizes = _count(text, cut, count_tokens)
-        pieces += [_Piece(*span, block, size) for span, size in zip(cut, sizes, strict=True)]
+        for span in _split(text, start, end, block.kind, count_tokens, most_tokens):
+            pieces += _fitting(text, span, block, count_tokens, most_tokens)
     return pieces
 
 
@@ -157,18 +160,26 @@ def _skip_space(text: str, start: int, end: int) -> int:
     return end - len(text[start:end].lstrip())
 
 
-def _count(text: str, spans: Sequence[tuple[int, int]], count_tokens: CountTokens) -> list[int]:
-    return count_tokens([clean(text[start:end]) for start, end in spans])
+def _count(text: str, spans: Sequence[Span], count_tokens: CountTokens) -> list[int]:
+    return _sizes([text[start:end] for start, end in spans], count_tokens)
+
+
+def _sizes(texts: Sequence[str], count_tokens: CountTokens) -> list[int]:
+    words = [clean(text) for text in texts]
+    return [max(n, len(own) // CHARACTERS_A_TOKEN) for n, own in zip(count_tokens(words), words, strict=True)]
 
 
 def _groups(pieces: list[_Piece], most_tokens: int) -> Iterator[list[_Piece]]:
     group: list[_Piece] = []
     tokens = 0
     for piece in pieces:
-        new_section = bool(group) and piece.block.heading != group[-1].block.heading
-        if group and (tokens + piece.tokens > most_tokens or (new_section and tokens >= SMALL_SECTION)):
-            yield group
-            group, tokens = [], 0
+        if group:
+            full = tokens + piece.tokens > most_tokens
+            new_section = piece.block.heading != group[-1].block.heading and tokens >= SMALL_SECTION
+            inside_a_word = piece.start == group[-1].end
+            if full or new_section or inside_a_word:
+                yield group
+                group, tokens = [], 0
         group.append(piece)
         tokens += piece.tokens
     if group:
@@ -177,20 +188,27 @@ def _groups(pieces: list[_Piece], most_tokens: int) -> Iterator[list[_Piece]]:
 
 def _split(
     text: str, start: int, end: int, kind: str, count_tokens: CountTokens, most_tokens: int
-) -> Iterator[tuple[int, int]]:
+) -> Iterator[Span]:
     """Yield spans of a piece that is too long: whole sentences, or whole lines of code, tables and lists."""
     from llama_index.core.node_parser import SentenceSplitter
 
     def tokenizer(piece: str) -> list[int]:
-        # At least one: a piece of no tokens would be carried over into the next part as overlap.
-        return [0] * max(1, count_tokens([clean(piece)])[0])
+        # At least one, or the splitter would repeat it as overlap; a single character can't be cut further.
+        return [0] * (max(1, *_sizes([piece], count_tokens)) if len(piece) > 1 else 1)
 
+    def parts(piece: str) -> list[str]:
+        found = split(piece) if kind == "text" else piece.splitlines(keepends=True)
+        # A longer word or sentence is cut here, since the splitter counts words and characters one by one.
+        return found if len(found) > 1 else phrases.findall(piece)
+
+    most = max(1, most_tokens // 2)  # in characters, since some scripts have a token for each
+    phrases = re.compile(rf".{{1,{most}}}(?:\s+|\Z)|.{{1,{most}}}", re.DOTALL)
     splitter = SentenceSplitter(
         chunk_size=most_tokens,
         chunk_overlap=0,
         tokenizer=tokenizer,
         paragraph_separator="\n\n",
-        chunking_tokenizer_fn=split if kind == "text" else _lines,
+        chunking_tokenizer_fn=parts,
     )
     while start < end:
         stop = min(end, start + MOST_CHARACTERS)  # a line of 50 MB is cut somewhere, before it is looked at
@@ -201,20 +219,39 @@ def _split(
         start = stop
 
 
-def _lines(text: str) -> list[str]:
-    return text.splitlines(keepends=True)
+def _fitting(
+    text: str, span: Span, block: Block, count_tokens: CountTokens, most_tokens: int
+) -> Iterator[_Piece]:
+    """Yield a span, in halves where it is too long after all: parts of one word can have fewer tokens than it has."""
+    start, end = span
+    [tokens] = _count(text, [span], count_tokens)
+    if tokens <= most_tokens or end - start == 1:
+        yield _Piece(start, end, block, tokens)
+        return
+    middle = (start + end) // 2
+    yield from _fitting(text, (start, middle), block, count_tokens, most_tokens)
+    yield from _fitting(text, (middle, end), block, count_tokens, most_tokens)
 
 
+_TAGS = (
+    "a abbr b blockquote br center code dd del details div dl dt em figcaption figure font h[1-6] hr i iframe img ins "
+    "kbd li mark nav ol p picture pre q s section small source span strong sub summary sup table tbody td tfoot th "
+    "thead tr u ul video"
+).replace(" ", "|")
+_TARGET = r"(?:<[^<>\n]*>|(?:[^()\s]|\([^()\s]*\))*)"
+_QUOTED = r"""(?:"[^"\n]*"|'[^'\n]*')"""
 _MARKUP = (
-    (re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)"), r"\1"),  # links and images keep their words
-    (re.compile(r"<!--.*?-->", re.DOTALL), " "),
-    (re.compile(r"</?[a-zA-Z][^>\n]*>"), " "),  # HTML tags
-    (re.compile(r"https?://\S+"), " "),
-    (re.compile(r"^\s*\|?[\s:|-]{5,}\|?\s*$", re.MULTILINE), ""),  # the line under a table's head
-    (re.compile(r"[*`]{1,3}|__"), ""),
+    # Links and images keep their words; twice, for an image in a link.
+    *[(re.compile(rf"!?\[([^\[\]]*)\]\(\s*+{_TARGET}(?:\s++{_QUOTED})?\s*+\)"), r"\1")] * 2,
+    (re.compile(r"<!--(?:(?!<!--|-->).)*+-->", re.DOTALL), " "),
+    (re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE), " "),
+    (re.compile(r"https?://[\w.~:/?#\[\]@!$&'()*+,;=%-]+(?<![).,;:!?'\]])", re.ASCII), " "),
+    (re.compile(r"^[ \t]*[|:-][ \t|:-]{4,}$", re.MULTILINE), ""),  # the line under a table's head
+    (re.compile(r"[*`]+|\b__|__\b"), ""),
     (re.compile(r"[ \t]{2,}"), " "),
     (re.compile(r"\n{3,}"), "\n\n"),
 )
+"""Each looks at a character a bounded number of times: a note may hold a million brackets and no end."""
 
 
 def clean(text: str) -> str:

@@ -27,8 +27,11 @@ def copy(source: Path, target: Path) -> None:
     """Copy a folder, on copy-on-write terms where the file system can; `target` must not be there.
 
     Raises:
+        FileNotFoundError: There is no `source`.
         DiskFull: There is no room.
     """
+    if not source.is_dir():
+        raise FileNotFoundError(source)
     with disk_errors(target):
         need(target.parent, sum(file.stat().st_blocks * 512 for file in source.rglob("*") if file.is_file()))
         target.mkdir(parents=True)

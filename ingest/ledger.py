@@ -204,7 +204,10 @@ class Ledger:
     def runs(self, limit: int) -> list[Run]:
         """Return the last syncs, newest first."""
         rows = self._rows("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)
-        return [Run(*row[:4], json.loads(row[4]), row[5], bool(row[6])) for row in rows]
+        return [
+            Run(id_, started, seconds, generation, json.loads(report), error, bool(whole))
+            for id_, started, seconds, generation, report, error, whole in rows
+        ]
 
     @property
     def last_whole(self) -> float:
@@ -249,7 +252,9 @@ class Ledger:
 
 
 def _note(row: Sequence[Any]) -> Note:
-    return Note(*row[:7], tuple(json.loads(row[7])), *row[8:])
+    values = list(row)
+    values[7] = tuple(json.loads(values[7]))
+    return Note(*values)
 
 
 def _row(note: Note) -> tuple[Any, ...]:

@@ -1,16 +1,21 @@
 """One folder of notes, with everything that belongs to it: ledger, index and embedder."""
 
 import hashlib
+import os
+import re
 import threading
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ingest import chunk, embed, index
-from ingest.embed import Embedder
-from ingest.errors import IndexMismatch, NotIndexed, PathOutsideNotes
+from ingest import chunk, index
+from ingest.errors import IndexDamaged, IndexMismatch, NotIndexed, PathOutsideNotes
 from ingest.index import EdgeStore, ServerStore, Store, View
 from ingest.ledger import Ledger
 from ingest.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from ingest.embed import Embedder
 
 SPECIAL_TOKENS = 2
 """What a BERT-like model adds to each text."""
@@ -21,16 +26,18 @@ BEST_TOKENS = 190
 class Shelf:
     """Opens things when they are first asked for. Reading is safe from several threads."""
 
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, settings: IngestSettings, *, embedder: "Embedder | None" = None) -> None:
         self.settings = settings
         self.notes = settings.notes.expanduser().resolve()
         """The folder of the notes."""
-        name = hashlib.sha256(str(self.notes).encode()).hexdigest()[:12]
+        name = hashlib.sha256(os.fsencode(self.notes)).hexdigest()[:12]
         self.folder = settings.home.expanduser().resolve() / f"index-{name}"
         """Where index and ledger of these notes are kept."""
         self._threads = threading.local()
         self._opening = threading.Lock()
         self._view: tuple[int, View] | None = None
+        if embedder:
+            self.embedder = embedder
 
     @property
     def ledger(self) -> Ledger:
@@ -41,8 +48,10 @@ class Shelf:
         return found
 
     @cached_property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> "Embedder":
         """The embedding model; the first use on a machine prepares it, which takes some ten seconds."""
+        from ingest import embed
+
         return embed.load(self.settings.home.expanduser().resolve(), self.settings.embed_model)
 
     @cached_property
@@ -50,7 +59,7 @@ class Shelf:
         """Where the generations are."""
         if self.settings.qdrant_url:
             key = self.settings.qdrant_api_key.get_secret_value()
-            return ServerStore.connect(self.settings.qdrant_url, key, f"study-{self.folder.name}")
+            return ServerStore.connect(self.settings.qdrant_url, key, f"study-{self.ledger.identity}")
         return EdgeStore(self.folder)
 
     @property
@@ -60,13 +69,25 @@ class Shelf:
         return min(self.settings.chunk_tokens or BEST_TOKENS, room)
 
     @property
+    def asked(self) -> str:
+        """What is set: while it stays the same, so does `built_with`, unless the model's files changed."""
+        settings = self.settings
+        return f"{settings.embed_model}, {settings.chunk_tokens}, {self._where}, {self._format}"
+
+    @property
     def built_with(self) -> str:
         """The settings that decide what an index looks like, in words."""
         model = self.embedder.model
-        return (
-            f"{model.name} ({model.sha256[:8]}), chunks of {self.chunk_tokens} tokens, "
-            f"format {index.FORMAT}.{chunk.VERSION}"
-        )
+        return f"{model.name} ({model.sha256[:8]}), chunks of {self.chunk_tokens} tokens, {self._where}, {self._format}"
+
+    @property
+    def _where(self) -> str:
+        url = re.sub(r"//[^/@]*@", "//", self.settings.qdrant_url)  # without a password
+        return f"kept at {url}" if url else "kept here"
+
+    @property
+    def _format(self) -> str:
+        return f"format {index.FORMAT}.{chunk.VERSION}"
 
     def view(self) -> View:
         """Return the published generation, reopened if a sync has published another since.
@@ -74,25 +95,26 @@ class Shelf:
         Raises:
             NotIndexed: There is none.
             IndexMismatch: It was built with other settings.
+            IndexDamaged: It is gone, or can't be opened.
         """
         with self._opening:
             while True:
-                generation = self.ledger.generation
+                generation, built, _ = published = self.ledger.published
                 if not generation:
                     raise NotIndexed(self.notes)
                 if self._view and self._view[0] == generation:
                     return self._view[1]
-                built = self.ledger.built_with
                 if built != self.built_with:
                     raise IndexMismatch(built=built, wanted=self.built_with)
                 try:
                     view = self.store.view(generation)
-                except FileNotFoundError:
-                    if self.ledger.generation == generation:
-                        raise NotIndexed(self.notes) from None
-                    continue  # a sync published another and removed this one between the two lines above
-                self._view = (generation, view)  # threads that still read the old one keep it open
-                return view
+                except FileNotFoundError as error:
+                    if self.ledger.published == published:
+                        raise gone(generation) from error
+                    continue  # a sync published others and removed this one between the lines above
+                if self.ledger.generation == generation:
+                    self._view = (generation, view)  # threads that still read the old one keep it open
+                    return view
 
     def relative(self, path: Path) -> str:
         """Return a path as notes are named: relative to the notes folder, with slashes.
@@ -101,6 +123,23 @@ class Shelf:
             PathOutsideNotes: It is not in the notes folder.
         """
         for candidate in (Path.cwd() / path, self.notes / path):
-            if candidate.resolve().is_relative_to(self.notes):
-                return candidate.resolve().relative_to(self.notes).as_posix()
+            candidate = Path(os.path.normpath(candidate))
+            # A link in the folder is a note of its own; a link to the folder is not.
+            for found in (Path(os.path.realpath(candidate.parent), candidate.name), Path(os.path.realpath(candidate))):
+                if found.is_relative_to(self.notes):
+                    return found.relative_to(self.notes).as_posix()
         raise PathOutsideNotes(path, self.notes)
+
+    def close(self) -> None:
+        """Let go of what was opened, in this thread."""
+        if hasattr(self._threads, "ledger"):
+            self._threads.ledger.close()
+            del self._threads.ledger
+        if self._view:
+            self._view[1].close()
+            self._view = None
+
+
+def gone(generation: int) -> IndexDamaged:
+    """Return the error to raise where the published generation is not there."""
+    return IndexDamaged(f"generation {generation} of the index is gone; rebuild it with: ask ingest --fresh")

@@ -1,42 +1,42 @@
 """The folder's state becomes the index's state, in one step that happens whole or not at all.
 
-    walk → read what changed → chunk → embed what is new → write the next generation → verify → move the pointer
+    walk → parse what changed → embed what is new → write the next generation → verify → move the pointer
 
 Until the pointer moves, in the same SQLite transaction as the notes, every reader answers from the last
 generation; a process that is killed leaves a draft that the next sync removes.
 """
 
 import contextlib
-import errno
 import fcntl
-import hashlib
 import os
-import stat
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from ingest import read, walk
-from ingest.chunk import Chunk, chunk, chunk_id
-from ingest.errors import DiskFull, IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
-from ingest.index import Draft, Entry, Vector
-from ingest.ledger import Ledger, Note, new_run
-from ingest.shelf import Shelf
+from ingest import parse, walk
+from ingest.chunk import Chunk, chunk, chunk_id, key_of
+from ingest.errors import IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
+from ingest.index import Draft, Entry, Vector, View
+from ingest.ledger import Note, Published, new_run
+from ingest.parse import Parsed, Parser
+from ingest.read import Document
+from ingest.shelf import Shelf, gone
 from ingest.walk import File
 
 WINDOW = 512
 """Chunks that are embedded together, sorted by length."""
-AHEAD = 64
-"""Files that are read before the embedder asks for them."""
+TEXTS = 4 << 20
+"""Characters of text that are stored together, ahead of publishing."""
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again without its time showing it (as git says)."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with the step's name, how much is done and how much there is."""
+"""Called with the step's name ('reading' files, 'embedding' chunks), how much is done and how much is known of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Outcome:
 
     path: str
     state: str
-    """indexed, unchanged, empty, no text layer, encrypted, failed or skipped."""
+    """indexed, unchanged, empty, no text layer, encrypted, failed or skipped; a dry run says added or changed."""
     reason: str
     chunks: int
     pages_lost: tuple[str, ...] = ()
@@ -58,7 +58,9 @@ class Report:
     generation: int = 0
     notes: list[Outcome] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    """Paths that are no longer in the folder."""
+    """Paths of notes that no longer answer: gone from the folder, or without text now."""
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    """Old and new path."""
     chunks: int = 0
     """In the index now."""
     embedded: int = 0
@@ -75,13 +77,20 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask ingest --json` prints."""
-        notes = [asdict(note) for note in self.notes]
+        return self._told(self.notes)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a run's row keeps: everything but the notes that are well or skipped."""
+        return self._told([note for note in self.notes if note.reason and note.state != "skipped"])
+
+    def _told(self, notes: Sequence[Outcome]) -> dict[str, Any]:
         return {
             "generation": self.generation,
             "files": len(self.notes),
             "by_state": self.by_state,
-            "notes": notes,
+            "notes": [asdict(note) for note in notes],
             "removed": self.removed,
+            "renamed": self.renamed,
             "chunks": self.chunks,
             "embedded": self.embedded,
             "written": self.written,
@@ -92,12 +101,31 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fresh:
-    """A file that was read: its row for the ledger, and its chunks where it has any."""
+class Edit:
+    """One note that answers otherwise than before."""
 
-    note: Note
-    chunks: tuple[Chunk, ...] | None
-    """None: the chunks in the index stay as they are."""
+    path: str
+    """Where it is, or was if it was removed."""
+    old: str = ""
+    """The version that answered before; empty if none did."""
+    new: str = ""
+    """The version that answers now; empty if none does."""
+    was: str = ""
+    """The path that it was renamed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a published generation changed."""
+
+    generation: int
+    added: tuple[Edit, ...]
+    changed: tuple[Edit, ...]
+    removed: tuple[Edit, ...]
+    renamed: tuple[Edit, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed or self.renamed)
 
 
 def sync(
@@ -107,7 +135,9 @@ def sync(
     fresh: bool = False,
     dry_run: bool = False,
     remove_many: bool = False,
+    wait: bool = False,
     progress: Progress | None = None,
+    on_change: Callable[[Change], None] | None = None,
 ) -> Report:
     """Make the index equal to the folder.
 
@@ -115,345 +145,437 @@ def sync(
         shelf: The notes and their index.
         within: Paths relative to the notes folder; only these and what is under them is looked at. Empty: all.
         fresh: Read and embed everything again, with the settings in force.
-        dry_run: Only say what would happen; `embedded` and `written` stay 0.
+        dry_run: Only say what would happen, and write nothing, not even that it was asked.
         remove_many: Go on where more than half of the notes would be removed.
+        wait: Wait while another process is at it.
         progress: Told how far it is.
+        on_change: Told once, after publishing, what changed; not if nothing did, nor after a kill in between.
 
     Raises:
         NotesMissing: The folder is not there; nothing was removed.
         TooManyRemovals: More than half of the notes are gone, and `remove_many` is not set.
-        SyncRunning: Another process is at it.
+        SyncRunning: Another process is at it, and `wait` is not set.
         IndexMismatch: The index was built with other settings, and `fresh` is not set.
-        DiskFull, IndexUnavailable, IndexDamaged: The index stays as it was.
+        DiskFull, IndexUnavailable, IndexDamaged, LedgerUnavailable: The index stays as it was.
     """
-    started = time.time()
-    with _only_one(shelf.folder):
-        ledger = shelf.ledger
-        try:
-            report = _sync(shelf, ledger, started, within, fresh, dry_run, remove_many, progress)
-        except StudyError as error:
-            with contextlib.suppress(DiskFull):
-                ledger.add_run(new_run(started, ledger.generation, {}, str(error)))
-            raise
-    report.seconds = time.time() - started
-    return report
-
-
-def _sync(
-    shelf: Shelf,
-    ledger: Ledger,
-    started: float,
-    within: Sequence[str],
-    fresh: bool,
-    dry_run: bool,
-    remove_many: bool,
-    progress: Progress | None,
-) -> Report:
+    if fresh and within:
+        raise ValueError("the whole index is rebuilt, or nothing of it")
     tell = progress or (lambda step, done, total: None)
-    files = [file for file in walk.walk(shelf.notes) if _inside(file.path, within)]
-    generation = ledger.generation
-    known = {path: note for path, note in ledger.notes().items() if _inside(path, within)}
-    report = Report(generation=generation)
-    readable = [file for file in files if not file.skip]
-    report.notes = [Outcome(file.path, "skipped", file.skip, 0) for file in files if file.skip]
-
-    gone = sorted(set(known) - {file.path for file in readable})
-    if gone and not files:
-        report.remark = "the folder is empty: nothing was removed (is a drive not mounted?)"
-        gone = []
-    if len(gone) * 2 > len(known) and len(gone) > 1 and not remove_many and not dry_run:
-        raise TooManyRemovals(len(gone), len(known))
-    report.removed = gone
-
-    same = [] if fresh else [file for file in readable if _is_same(file, known.get(file.path))]
-    report.notes += [_unchanged(known[file.path]) for file in same]
-    unchanged_paths = {file.path for file in same}
-    changed = [file for file in readable if file.path not in unchanged_paths]
-
     if dry_run:
-        report.notes += [Outcome(file.path, "changed" if file.path in known else "added", "", 0) for file in changed]
-        report.notes.sort(key=lambda note: note.path)
-        return report
-
-    if not fresh and generation and ledger.built_with != shelf.built_with and (changed or gone):
-        raise IndexMismatch(built=ledger.built_with, wanted=shelf.built_with)
-
-    work = _Work(shelf, ledger, generation, known if not fresh else {}, report, tell)
-    notes = work.run(changed, [] if fresh else gone, fresh)
-    if work.generation == generation and not notes and not gone:
-        report.chunks = sum(note.chunks for note in ledger.notes().values())
-        report.notes.sort(key=lambda note: note.path)
-        ledger.add_run(new_run(started, generation, _summary(report)))
-        return report
-
-    kept = {path: note.chunks for path, note in ledger.notes().items() if path not in set(gone)}
-    report.chunks = sum((kept | {note.path: note.chunks for note in notes}).values())
-    report.generation = work.generation
-    report.notes.sort(key=lambda note: note.path)
-    run = new_run(started, work.generation, _summary(report))
-    ledger.publish(work.generation, shelf.built_with, notes, gone, run)
-    ledger.drop_unused_texts()
-    shelf.store.keep_only(work.generation)
-    return report
-
-
-def _summary(report: Report) -> dict[str, Any]:
-    """What a run's row keeps: everything but the notes that are well."""
-    told = report.as_json()
-    told["notes"] = [note for note in told["notes"] if note["reason"] and note["state"] != "skipped"]
-    return told
-
-
-def _inside(path: str, within: Sequence[str]) -> bool:
-    return not within or any(path == top or path.startswith(f"{top}/") or top == "." for top in within)
-
-
-def _is_same(file: File, note: Note | None) -> bool:
-    """Return whether a file's times and size say that it is as it was last read."""
-    if note is None:
-        return False
-    times = (file.size, file.mtime_ns, file.ctime_ns)
-    settled = max(file.mtime_ns, file.ctime_ns) < note.read_ns - RACY_NS
-    return settled and times == (note.size, note.mtime_ns, note.ctime_ns)
-
-
-def _unchanged(note: Note) -> Outcome:
-    state = "unchanged" if note.state == "indexed" else note.state
-    return Outcome(note.path, state, note.reason, note.chunks, note.lost)
+        return _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell).foretell()
+    with _only_one(shelf.folder, wait=wait) as killed:
+        started = time.time()
+        work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell)
+        try:
+            if killed:
+                work.tidy()
+            change = work.run(started)
+        except Exception as error:
+            with contextlib.suppress(StudyError):
+                told = f"{error}".encode(errors="backslashreplace").decode() or type(error).__name__
+                shelf.ledger.add_run(new_run(started, shelf.ledger.generation, {}, whole=False, error=told))
+            raise
+    if on_change and change:
+        on_change(change)
+    return work.report
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock of a folder; yield whether the last one to hold it was killed."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "sync.lock").open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             lock.seek(0)
             raise SyncRunning(lock.read().strip() or "unknown") from None
         lock.seek(0)
-        lock.truncate()
+        killed = bool(lock.read())
+        lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        yield killed
+        lock.truncate(0)
 
 
-class _Work:
-    """One sync's way from files to a finished draft."""
+class _Sync:
+    """One sync's way from files to a published generation."""
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        ledger: Ledger,
-        generation: int,
-        known: dict[str, Note],
-        report: Report,
-        tell: Progress,
-    ) -> None:
-        self._shelf, self._ledger, self._known = shelf, ledger, known
-        self._report, self._tell = report, tell
-        self._base = generation
-        self.generation = generation
-        """The generation that readers shall see: raised when something has to be written."""
+    def __init__(self, shelf: Shelf, *, within: Sequence[str], fresh: bool, remove_many: bool, tell: Progress) -> None:
+        self._shelf, self._within, self._fresh, self._tell = shelf, within, fresh, tell
+        self._remove_many = remove_many
+        self.report = Report()
+        # A dry run does not even make an empty ledger.
+        there = (shelf.folder / "ledger.db").exists()
+        self._published = shelf.ledger.published if there else Published(0, "", "")
+        self._verified_ns = int(shelf.ledger.last_whole * 1e9) if there else 0
+        self._ledger: dict[str, Note] = shelf.ledger.notes() if there else {}
+        self._before = {path: note for path, note in self._ledger.items() if self._inside(path)}
+        self._after: dict[str, Note] = {}
+        """The rows of what is in the folder, as far as they are known."""
         self._draft: Draft | None = None
+        self._tidied = False
+        self._old = _Old(shelf, self._published.generation, self._ledger.values(), fresh=fresh)
+        self._texts: list[tuple[str, str]] = []
+        self._waiting: list[tuple[Chunk, str, Vector | None]] = []
+        """Chunks with their words, and their vectors where these are known."""
+        self._found = 0
+        self._writing: Future[None] = Future()
+        self._writing.set_result(None)
         self._added: list[str] = []
 
-    def run(self, changed: list[File], gone: list[str], fresh: bool) -> list[Note]:
-        """Read, embed and write; return the rows that change. The draft is finished, not published."""
-        notes: list[Note] = []
+    def _inside(self, path: str) -> bool:
+        within = self._within
+        return not within or any(path == top or path.startswith(f"{top}/") or top == "." for top in within)
+
+    # ------------------------------------------------------------------------------------------------- compare
+
+    def _compare(self) -> list[File]:
+        """Decide about every file that need not be opened; return those that must be."""
+        listing = walk.walk(self._shelf.notes)
+        readable = listing.unlisted or any(not file.skip for file in listing.files)
+        lost_drive = not readable and any(note.version for note in self._ledger.values())
+        most, opened = self._shelf.settings.max_file_mb << 20, []
+        for file in filter(lambda file: self._inside(file.path), listing.files):
+            old = self._before.get(file.path)
+            if lost_drive and old:
+                self._after[file.path] = old
+            elif reason := file.skip or _refusal(file, most):
+                self._after[file.path] = Note(file.path, "skipped", reason)
+            elif file.trouble:
+                self._after[file.path] = _out_of_sight(file.path, old, file.trouble)
+            elif old and not self._fresh and self._is_same(file, old):
+                self._after[file.path] = old
+            else:
+                opened.append(file)
+        for path, old in self._before.items():
+            for folder, reason in listing.unlisted.items():
+                if path.startswith(folder) and old.version:
+                    self._after[path] = _out_of_sight(path, old, f"its folder can't be listed: {reason}")
+        if lost_drive:
+            self.report.remark = "the folder is empty: nothing was removed (is a drive not mounted?)"
+            self._before = {path: old for path, old in self._before.items() if path in self._after}
+            self._fresh = False
+        return opened
+
+    def _is_same(self, file: File, note: Note) -> bool:
+        """Return whether a file's times and size say that it is as it was last read."""
+        times = (file.size, file.mtime_ns, file.ctime_ns)
+        # Each whole sync found every file to be what its row says, by these very times or by its bytes.
+        verified = max(note.read_ns, self._verified_ns)
+        settled = max(file.mtime_ns, file.ctime_ns) < verified - RACY_NS
+        same = settled and times == (note.size, note.mtime_ns, note.ctime_ns)
+        return same and note.seen.startswith(f"{parse.label(file.path)} ")
+
+    def _check_settings(self, *, strict: bool) -> None:
+        """Refuse to go on with other settings than the index was built with.
+
+        Args:
+            strict: Also look at the model's files, which takes a while.
+        """
+        shelf, built = self._shelf, self._published.built_with
+        if self._fresh or not self._published.generation:
+            return
+        if (strict or self._published.asked != shelf.asked) and built != shelf.built_with:
+            raise IndexMismatch(built=built, wanted=shelf.built_with)
+
+    def _check_removals(self, opened: Sequence[File] = ()) -> None:
+        """Refuse to remove more than half of the notes.
+
+        Args:
+            opened: Files that are in the folder and not parsed yet.
+        """
+        total = sum(1 for note in self._ledger.values() if note.version)
+        pending = {file.path for file in opened}
+        lost = [old for old in self._lost() if old.path not in pending]
+        if not self._remove_many and _too_many(lost, total):
+            # What has the bytes of a lost note is that note, renamed.
+            found = {note.seen for path, note in self._after.items() if path not in self._before}
+            found |= {self._foreseen(file).seen for file in opened if file.path not in self._before}
+            lost = [old for old in lost if old.seen not in found]
+            if _too_many(lost, total):
+                raise TooManyRemovals(len(lost), total)
+
+    def _lost(self) -> list[Note]:
+        """Return the notes that answered, and are gone or have no text now."""
+        return [old for old in self._before.values() if self._is_lost(old)]
+
+    def _is_lost(self, old: Note) -> bool:
+        now = self._after.get(old.path)
+        return bool(old.version) and not (now and now.version)
+
+    def _foreseen(self, file: File) -> Note:
+        """Return what becomes of a file as far as its bytes tell, without parsing them."""
+        old = self._before.get(file.path)
         try:
-            if fresh:
-                self._open(base=0)
-            old = [self._known[path] for path in gone]
-            self._remove(old)
-            if changed or fresh:
-                self._write(changed, old, notes)
-            if self._draft:
-                count = sum(note.chunks for note in self._all_notes(notes, gone, fresh).values())
-                self._draft.finish(count, self._added)
-        except BaseException:
-            if self._draft:
-                self._draft.discard()
-            raise
-        return notes
+            data, _ = parse.bytes_of(self._shelf.notes, file, self._shelf.settings.max_file_mb << 20)
+        except Unreadable as error:
+            return parse.refused(Note(file.path, ""), old, error).note
+        seen = parse.seen_of(file.path, data)
+        if old and old.seen == seen and not self._fresh:
+            return old
+        version = next((note.version for note in self._ledger.values() if note.seen == seen), "") or seen
+        return Note(file.path, "changed" if old and old.version else "added", version=version, seen=seen)
 
-    def _all_notes(self, notes: list[Note], gone: list[str], fresh: bool) -> dict[str, Note]:
-        before = {} if fresh else self._ledger.notes()
-        return {path: note for path, note in before.items() if path not in set(gone)} | {
-            note.path: note for note in notes
-        }
+    def foretell(self) -> Report:
+        """Report what `run` would do, as far as it can be known without parsing."""
+        started, opened = time.time(), self._compare()
+        self._check_settings(strict=False)
+        try:
+            self._check_removals(opened)
+        except TooManyRemovals as error:
+            self.report.remark = str(error)
+        self._after |= {file.path: self._foreseen(file) for file in opened}
+        self._report(self._published.generation)
+        self.report.chunks = sum(note.chunks for note in self._ledger.values())
+        self.report.seconds = time.time() - started
+        return self.report
 
-    def _open(self, base: int) -> Draft:
+    # --------------------------------------------------------------------------------------------------- write
+
+    def run(self, started: float) -> Change:
+        """Parse, embed, write and publish; return what changed."""
+        opened = self._compare()
+        self._check_settings(strict=False)
+        self._check_removals(opened)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._give_up)
+            stack.callback(self._old.close)
+            if self._fresh:
+                self._open()
+                for note in [note for note in self._after.values() if note.version]:
+                    self._take(Parsed(note, None))  # it can't be read now
+            else:
+                pending = {file.path for file in opened}
+                self._old.gone = [old for old in self._lost() if old.path not in pending]
+                self._remove(self._old.gone)
+            self._absorb(opened)
+            self._check_removals()
+            if self._draft:
+                self._draft.finish(self._chunks(), self._added)
+            change = self._publish(started)
+            self._draft = None
+        if change.generation != self._published.generation:
+            with contextlib.suppress(StudyError):  # the next sync does it
+                self._shelf.store.keep_only(change.generation)
+        return change
+
+    def tidy(self) -> None:
+        """Remove what a killed sync left, and what only generations before the last but one needed."""
+        if not self._tidied:
+            self._shelf.store.keep_only(self._published.generation)
+            self._shelf.ledger.drop_unused_texts()
+        self._tidied = True
+
+    def _open(self) -> Draft:
         if self._draft is None:
-            self._shelf.store.keep_only(self._base)  # what a killed sync left
-            self.generation = self._base + 1
-            self._draft = self._shelf.store.draft(self.generation, base, self._shelf.embedder.model.dim)
+            self._check_settings(strict=True)
+            self.tidy()
+            base = self._published.generation
+            dim = self._shelf.embedder.model.dim
+            try:
+                self._draft = self._shelf.store.draft(base + 1, 0 if self._fresh else base, dim)
+            except FileNotFoundError as error:
+                raise gone(base) from error
         return self._draft
 
-    def _remove(self, notes: Sequence[Note]) -> None:
-        ids = [chunk_id(note.path, note.version, i) for note in notes for i in range(note.chunks)]
-        if ids:
-            self._open(self._base).remove(ids)
-            self._report.deleted += len(ids)
+    def _give_up(self) -> None:
+        if self._draft:
+            with contextlib.suppress(StudyError):  # it may be what went wrong; the next sync does it
+                self._draft.discard()
 
-    def _write(self, changed: list[File], gone: Sequence[Note], notes: list[Note]) -> None:
-        reusable = _Reusable(self._shelf, self._base if self._known or gone else 0)
-        reusable.add(gone)
-        by_version = {note.version: note for note in self._ledger.notes().values() if note.version}
-        waiting: list[Chunk] = []
-        for done, fresh in enumerate(self._read_all(changed), start=1):
-            self._tell("reading", done, len(changed))
-            old = self._known.get(fresh.note.path)
-            if old != fresh.note:
-                notes.append(fresh.note)
-            if fresh.chunks is None:
-                continue
-            if old and old.version:
-                reusable.add([old])
-                self._remove([old])
-            elif fresh.note.version in by_version:
-                reusable.add([by_version[fresh.note.version]])
-            waiting += fresh.chunks
-            while len(waiting) >= WINDOW:
-                self._embed(waiting[:WINDOW], reusable)
-                del waiting[:WINDOW]
-        if waiting:
-            self._embed(waiting, reusable)
+    def _remove(self, notes: Iterable[Note]) -> None:
+        if ids := [id_ for note in notes for id_ in _ids(note)]:
+            self._open().remove(ids)
+            self.report.deleted += len(ids)
 
-    def _embed(self, chunks: Sequence[Chunk], reusable: "_Reusable") -> None:
-        vectors = reusable.take(chunks)
-        new = [chunk for chunk in chunks if chunk.key not in vectors]
-        found = self._shelf.embedder.encode_documents([chunk.words for chunk in new])
-        vectors |= {chunk.key: vector for chunk, vector in zip(new, found, strict=True)}
-        draft = self._open(self._base if self._known else 0)
-        draft.add([Entry(chunk, vectors[chunk.key]) for chunk in chunks])
-        self._added += [chunk.id for chunk in chunks]
-        self._report.embedded += len(new)
-        self._report.written += len(chunks)
+    def _absorb(self, opened: Sequence[File]) -> None:
+        shelf = self._shelf
 
-    def _read_all(self, files: list[File]) -> Iterator[_Fresh]:
-        """Yield what each file holds, in order, reading a little ahead; texts go into the ledger on the way."""
-        texts: list[tuple[str, str]] = []
-        waiting: deque[Future[tuple[_Fresh, str]]] = deque()
-        queue = iter(files)
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="read") as pool:
-            for file in queue:
-                waiting.append(pool.submit(self._read, file))
-                if len(waiting) >= AHEAD:
-                    break
-            while waiting:
-                fresh, text = waiting.popleft().result()
-                if following := next(queue, None):
-                    waiting.append(pool.submit(self._read, following))
-                if fresh.chunks is not None:
-                    texts.append((fresh.note.version, text))
-                if len(texts) >= AHEAD:
-                    self._ledger.keep_texts(texts)
-                    texts = []
-                yield self._told(fresh)
-        if texts:
-            self._ledger.keep_texts(texts)
+        def cut(document: Document, path: str, version: str) -> list[Chunk]:
+            count, most = shelf.embedder.count_tokens, shelf.chunk_tokens
+            return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most)
 
-    def _told(self, fresh: _Fresh) -> _Fresh:
-        note = fresh.note
-        state = "unchanged" if note.state == "indexed" and fresh.chunks is None else note.state
-        self._report.notes.append(Outcome(note.path, state, note.reason, note.chunks, note.lost))
-        return fresh
+        most_bytes = shelf.settings.max_file_mb << 20
+        parser = Parser(shelf.notes, most_bytes, self._before, cut, again=self._fresh)
+        with ThreadPoolExecutor(1) as self._writer, parser:
+            for done, parsed in enumerate(parser.parse(opened), start=1):
+                self._take(parsed)
+                self._tell("reading", done, len(opened))
+                while len(self._waiting) >= WINDOW:
+                    self._embed()
+            while self._waiting:
+                self._embed()
+            self._writing.result()
+        self._keep_texts()
 
-    def _read(self, file: File) -> tuple[_Fresh, str]:
-        """Read one file; whatever is wrong with it becomes its state and reason."""
-        old = self._known.get(file.path)
-        row = Note(file.path, "failed", "", "", "", "", 0, (), file.size, file.mtime_ns, file.ctime_ns, time.time_ns())
-        try:
-            data = _bytes_of(self._shelf.notes / file.path, self._shelf.settings.max_file_mb << 20)
-            seen = _version(file.path, data)
-            row = replace(row, seen=seen)
-            if old and old.seen == seen and old.state != "failed":
-                return _Fresh(replace(old, **_times(row)), None), ""
-            document = read.read(Path(file.path), data)
-            chunks = chunk(
-                document,
-                path=file.path,
-                version=seen,
-                count_tokens=self._shelf.embedder.count_tokens,
-                most_tokens=self._shelf.chunk_tokens,
-            )
-        except Unreadable as error:
-            if error.state == "failed" and old and old.version:
-                kept = f"{error.reason}; the version read before still answers"
-                row = replace(row, reason=kept, version=old.version, title=old.title, chunks=old.chunks)
-                return _Fresh(row, None), ""
-            row = replace(row, state=error.state, reason=error.reason)
-            return _Fresh(row, () if old and old.version else None), ""
-        row = replace(
-            row,
-            state="indexed",
-            reason=document.remark,
-            version=seen,
-            title=document.title,
-            chunks=len(chunks),
-            lost=document.lost,
-        )
-        return _Fresh(row, tuple(chunks)), document.text
-
-
-def _times(row: Note) -> dict[str, int]:
-    return {"size": row.size, "mtime_ns": row.mtime_ns, "ctime_ns": row.ctime_ns}
-
-
-def _version(path: str, data: bytes) -> str:
-    """Return what names this content as this reader reads it: a digest in hexadecimal."""
-    reader = read.reader_of(Path(path))
-    how = f"{reader.module} {reader.version}" if reader else ""
-    return hashlib.sha256(how.encode() + b"\0" + data).hexdigest()[:32]
-
-
-def _bytes_of(path: Path, most: int) -> bytes:
-    """Return a file's bytes, all of one moment.
-
-    Raises:
-        Unreadable: It can't be read, is no regular file any more, is too large, or kept changing.
-    """
-    for _ in range(3):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise Unreadable("failed", f"can't be read: {os.strerror(error.errno or 0)}") from error
-        with os.fdopen(descriptor, "rb") as file:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise Unreadable("skipped", "not a regular file (a device, socket or pipe)")
-            if before.st_size > most:
-                raise Unreadable("skipped", f"larger than {most >> 20} MiB (STUDY_MAX_FILE_MB)")
-            try:
-                data = file.read(most + 1)
-            except OSError as error:
-                reason = "a folder" if error.errno == errno.EISDIR else os.strerror(error.errno or 0)
-                raise Unreadable("failed", f"can't be read: {reason}") from error
-            after = os.fstat(descriptor)
-        if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, len(data)):
-            return data
-        time.sleep(0.05)
-    raise Unreadable("failed", "it kept changing while it was read; the next sync reads it again")
-
-
-class _Reusable:
-    """Vectors that the last generation has for text that comes again."""
-
-    def __init__(self, shelf: Shelf, generation: int) -> None:
-        self._shelf, self._generation = shelf, generation
-        self._vectors: dict[str, Vector] = {}
-        self._view: Any = None
-
-    def add(self, notes: Sequence[Note]) -> None:
-        """Look the vectors of these notes up."""
-        if not self._generation or not any(note.version for note in notes):
+    def _take(self, parsed: Parsed) -> None:
+        """Note what a file came to; its new chunks wait to be embedded."""
+        note, chunks, old = parsed.note, parsed.chunks, self._before.get(parsed.note.path)
+        if self._fresh and chunks is None and old:
+            note, chunks = self._old.carried(note)
+        self._after[note.path] = note
+        if not self._fresh and old and old.version:
+            if old.version == note.version:
+                return
+            self._remove([old])
+        if not chunks:
             return
-        if self._view is None:
-            self._view = self._shelf.store.view(self._generation)
-        ids = [chunk_id(note.path, note.version, i) for note in notes for i in range(note.chunks)]
-        self._vectors |= self._view.vectors(ids)
+        if parsed.text:
+            self._texts.append((note.version, parsed.text))
+            if sum(len(text) for _, text in self._texts) >= TEXTS:
+                self._keep_texts()
+        vectors = self._old.vectors(note, old)
+        for one in chunks:
+            words = one.words
+            self._waiting.append((one, words, vectors.get(key_of(words))))
+        self._found += len(chunks)
 
-    def take(self, chunks: Sequence[Chunk]) -> dict[str, Vector]:
-        """Return the vectors that are there, by the chunks' keys."""
-        return {chunk.key: self._vectors[chunk.key] for chunk in chunks if chunk.key in self._vectors}
+    def _keep_texts(self) -> None:
+        if self._texts:
+            self.tidy()  # first, since it drops texts that no note has
+            self._shelf.ledger.keep_texts(self._texts)
+            self._texts = []
+
+    def _embed(self) -> None:
+        """Embed what waits, and have it written while the next is embedded."""
+        window, self._waiting = self._waiting[:WINDOW], self._waiting[WINDOW:]
+        draft = self._open()
+        new = list(dict.fromkeys(words for _, words, vector in window if vector is None))
+        found = self._shelf.embedder.encode_documents(new).tolist() if new else []
+        made: dict[str, Vector] = dict(zip(new, found, strict=True))
+        entries = [Entry(one, words, made[words] if vector is None else vector) for one, words, vector in window]
+        self._writing.result()
+        self._writing = self._writer.submit(draft.add, entries)
+        self._added += [entry.chunk.id for entry in entries]
+        self.report.embedded += len(new)
+        self.report.written += len(entries)
+        self._tell("embedding", self.report.written, self._found)
+
+    # ------------------------------------------------------------------------------------------------- publish
+
+    def _all(self) -> Iterator[Note]:
+        """Yield every row of the ledger as it will be."""
+        yield from (note for path, note in self._ledger.items() if path not in self._before)
+        yield from self._after.values()
+
+    def _chunks(self) -> int:
+        return sum(note.chunks for note in self._all())
+
+    def _publish(self, started: float) -> Change:
+        """Move the pointer, or only note the run where nothing changed."""
+        shelf, pointer = self._shelf, self._published
+        if self._draft:
+            pointer = Published(pointer.generation + 1, shelf.built_with, shelf.asked)
+        change = self._report(pointer.generation)
+        self.report.chunks = self._chunks()
+        self.report.seconds = time.time() - started
+        rows = [note for path, note in self._after.items() if self._before.get(path) != note]
+        removed = [path for path in self._before if path not in self._after]
+        run = new_run(started, pointer.generation, self.report.summary(), whole=not self._within)
+        if self._draft or rows or removed:
+            shelf.ledger.publish(pointer, rows, removed, run)
+        else:
+            shelf.ledger.add_run(run)
+        return change
+
+    def _report(self, generation: int) -> Change:
+        """Write down what every file came to; return what changed."""
+        report, before = self.report, self._before
+        report.generation = generation
+        report.notes = [
+            Outcome(path, self._state(note), note.reason, note.chunks, note.lost)
+            for path, note in sorted(self._after.items())
+        ]
+        lost = {path: Edit(path, old=old.version) for path, old in before.items() if self._is_lost(old)}
+        by_version = {edit.old: path for path, edit in lost.items()}
+        added, changed, renamed = [], [], []
+        for path, note in sorted(self._after.items()):
+            old = before[path].version if path in before else ""
+            if not note.version or note.version == old:
+                continue
+            if old:
+                changed.append(Edit(path, old=old, new=note.version))
+            elif was := by_version.pop(note.version, ""):
+                renamed.append(Edit(path, old=note.version, new=note.version, was=was))
+                del lost[was]
+            else:
+                added.append(Edit(path, new=note.version))
+        report.removed = sorted(lost)
+        report.renamed = [(edit.was, edit.path) for edit in renamed]
+        return Change(generation, tuple(added), tuple(changed), tuple(lost.values()), tuple(renamed))
+
+    def _state(self, note: Note) -> str:
+        old = self._before.get(note.path)
+        same = old and old.state == note.state == "indexed" and old.version == note.version
+        return "unchanged" if same and not self._fresh else note.state
+
+
+class _Old:
+    """What the last generation still has: vectors of text that comes again, chunks of what can't be read."""
+
+    def __init__(self, shelf: Shelf, generation: int, notes: Iterable[Note], *, fresh: bool) -> None:
+        self._shelf, self._generation, self._fresh = shelf, generation, fresh
+        self._by_version = {note.version: note for note in notes if note.version}
+        self._opened: View | None = None
+        self.gone: list[Note] = []
+        """Notes that are not in the folder any more: their text may have moved to others."""
+        self._moved: dict[str, Vector] | None = None
+
+    @property
+    def _view(self) -> View:
+        if self._opened is None:
+            try:
+                self._opened = self._shelf.store.view(self._generation)
+            except FileNotFoundError as error:
+                raise gone(self._generation) from error
+        return self._opened
+
+    def close(self) -> None:
+        """Let go of the generation."""
+        if self._opened:
+            self._opened.close()
+
+    def vectors(self, note: Note, old: Note | None) -> Mapping[str, Vector]:
+        """Return vectors that a note's chunks may have, by their keys."""
+        if self._fresh or not self._generation:
+            return {}
+        twin = self._by_version.get(note.version)
+        sources = [source for source in (old, twin) if source and source.version]
+        if sources:
+            return self._view.vectors([id_ for source in sources for id_ in _ids(source)])
+        if self._moved is None:
+            found = self._view.vectors([id_ for source in self.gone for id_ in _ids(source)])
+            self._moved = {key: array("f", vector) for key, vector in found.items()}  # a tenth of a list
+        return self._moved
+
+    def carried(self, note: Note) -> tuple[Note, list[Chunk]]:
+        """Return the chunks of a note that can't be read now, for an index that is made afresh."""
+        with contextlib.suppress(StudyError, LookupError):  # another format, or what --fresh shall mend
+            chunks = sorted(self._view.fetch(_ids(note)), key=lambda one: one.ordinal)
+            if chunks and len(chunks) == note.chunks:
+                return note, chunks
+        reason = note.reason.removesuffix(f"; {parse.KEPT}")
+        return replace(note, version="", chunks=0, reason=reason), []
+
+
+def _ids(note: Note) -> list[str]:
+    return [chunk_id(note.path, note.version, i) for i in range(note.chunks)] if note.version else []
+
+
+def _too_many(lost: Sequence[Note], total: int) -> bool:
+    return len(lost) > 1 and len(lost) * 2 > total
+
+
+def _refusal(file: File, most: int) -> str:
+    """Return why a file is not opened; empty if it is."""
+    if not parse.label(file.path):
+        return f"no reader for {PurePath(file.path).suffix or 'a file without a suffix'}"
+    return parse.too_large(most) if file.size > most else ""
+
+
+def _out_of_sight(path: str, old: Note | None, reason: str) -> Note:
+    """Return the row of a file that can't be looked at now."""
+    row = Note(path, "failed", reason)
+    return parse.kept(row, old, reason) if old and old.version else row

@@ -153,7 +153,7 @@ def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
     from rich.live import Live
     from rich.text import Text
 
-    from assistant.prompt import visible
+    from assistant.visible import visible
     from ui import show
 
     text = ""
@@ -209,8 +209,9 @@ def _sync(shelf: "Shelf", **options: Any) -> "Report":
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
 @click.option("--fresh", is_flag=True, help="Read and embed everything again, with the settings in force.")
 @click.option("--yes", is_flag=True, help="Go on though more than half of the notes would be removed.")
+@click.option("--wait", is_flag=True, help="Wait while another sync of these notes is running.")
 @_json_option
-def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, as_json: bool) -> None:
+def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait: bool, as_json: bool) -> None:
     """Make the index equal to the notes folder, or to the PATHs in it.
 
     \b
@@ -228,6 +229,7 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, as_js
         "within": [shelf.relative(path) for path in paths],
         "fresh": fresh,
         "dry_run": dry_run,
+        "wait": wait,
     }
     try:
         report = _sync(shelf, remove_many=yes, **options)

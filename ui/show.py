@@ -5,15 +5,17 @@ Text of notes and models passes `visible` first, so that no escape sequence reac
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assistant.answer import NOT_IN_THE_NOTES, QUOTED, Answer, Asked, Found
-from assistant.prompt import visible
-from ingest.ledger import Run
-from ingest.sync import Report
+from assistant.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from assistant.answer import Answer, Asked, Found
+    from assistant.retrieve import Passage
+    from ingest.ledger import Run
+    from ingest.sync import Report
 
 
 def line_of(text: str) -> str:
@@ -21,9 +23,9 @@ def line_of(text: str) -> str:
     return " ".join(visible(text).split())
 
 
-def answer_text(answer: Answer) -> str:
+def answer_text(answer: "Answer") -> str:
     """Return an answer with its sources as plain text."""
-    if answer.outcome == NOT_IN_THE_NOTES:
+    if answer.outcome == "not_in_notes":
         near = "".join(f"\n  {line_of(path)}" for path in answer.nearest)
         return "Your notes don't say." + (f" The nearest notes:{near}" if near else "")
     parts = [f"({line_of(answer.notice)})"] if answer.notice else []
@@ -31,7 +33,7 @@ def answer_text(answer: Answer) -> str:
     sources = []
     for citation in answer.citations:
         source = f"[{citation.n}] {line_of(citation.path)}, {line_of(citation.locator)}"
-        if answer.outcome != QUOTED:
+        if answer.outcome != "quoted":
             source += f"\n    “{line_of(citation.quote)}”"
         sources.append(source)
     if not answer.citations and answer.passages:
@@ -40,12 +42,12 @@ def answer_text(answer: Answer) -> str:
     return "\n\n".join([*parts, "\n".join(sources)]).strip()
 
 
-def _place(n: int, passage: Any) -> str:
+def _place(n: int, passage: "Passage") -> str:
     chunk = passage.chunk
     return f"  {n}. {line_of(chunk.path)}, {line_of(chunk.place_at(chunk.start).locator)}"
 
 
-def explain_text(found: Found, asked: Asked | None, answer: Answer) -> str:
+def explain_text(found: "Found", asked: "Asked | None", answer: "Answer") -> str:
     """Return what happened on the way to an answer, as plain text."""
     verdict = found.verdict
     lines = ["How this was found", "  final  cosine (rank)  BM25 (rank)   chunk"]
@@ -69,7 +71,7 @@ def explain_text(found: Found, asked: Asked | None, answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def report_text(report: Report) -> str:
+def report_text(report: "Report") -> str:
     """Return what a sync did, as plain text: the counts, then every file that is not as it should be."""
     states = ", ".join(f"{count} {state}" for state, count in report.by_state.items()) or "no files"
     lines = [
@@ -87,7 +89,7 @@ def report_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def runs_text(runs: Iterable[Run]) -> list[str]:
+def runs_text(runs: "Iterable[Run]") -> list[str]:
     """Return a line per sync."""
     import datetime
 
@@ -117,13 +119,13 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def print_answer(answer: Answer) -> None:
+def print_answer(answer: "Answer") -> None:
     """Print an answer for a person at a terminal: Markdown laid out, sources below."""
     from rich.markdown import Markdown
     from rich.text import Text
 
     screen = console()
-    if answer.outcome == NOT_IN_THE_NOTES:
+    if answer.outcome == "not_in_notes":
         screen.print(Text(answer_text(answer), style="yellow"))
         return
     if answer.notice:

@@ -104,9 +104,7 @@ def _read_here(reader: Reader, path: Path, data: bytes) -> Document:
     return document
 
 
-def read(
-    path: Path, data: bytes, *, run: Callable[[Reader, Path, bytes], Document] = _read_here
-) -> Document:
+def read(path: Path, data: bytes, *, run: Callable[[Reader, Path, bytes], Document] = _read_here) -> Document:
     """Read one file.
 
     Args:

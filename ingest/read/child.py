@@ -1,6 +1,6 @@
 """The process in which worker.py has files read: requests come on its stdin, answers go out on its stdout.
 
-{"module": "ingest.read.pdf", "path": "a.pdf", "size": 8123, "done": 0, "plain": 0}⏎ and 8123 bytes
+{"module": "ingest.read.pdf", "path": "a.pdf", "size": 8123, "done": 0, …}⏎ and 8123 bytes
 ␀␀␀␤{"count": 12, "title": "Sharding"}   four bytes of length, and a part (of a PDF; pdf.py has the others)
 ␀␀␀␤{"document": ["text", "title", [[0, 4, "text", [], "line 1"]], [], ""]}   of any other format
 ␀␀␀␤{"unreadable": ["encrypted", "needs a password"]}
@@ -71,7 +71,7 @@ def _answer(request: dict[str, Any], data: bytes) -> Iterator[dict[str, Any]]:
     try:
         module = import_module(request["module"])
         if "done" in request:
-            yield from module.pages(data, done=request["done"], plain=request["plain"])
+            yield from module.pages(data, done=request["done"], plain=request["plain"], alone=request["alone"])
         else:
             found: Document = module.read(Path(request["path"]), data)
             blocks = [[block.start, block.end, block.kind, block.heading, block.locator] for block in found.blocks]

@@ -5,6 +5,7 @@ The file is distributed⏎as XML.        as it is stored
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence, Set
 from itertools import pairwise
 
@@ -32,8 +33,10 @@ _HYPHENS = ("-", "\u00ad")
 _PREFIXES = {"all", "cross", "ex", "half", "low", "high", "multi", "self", "well"}
 """English words that a compound starts with: after these a hyphen at the line's end is meant."""
 _VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøœùúûüýÿāăąēęěīįōőūůűųıơư")
-_VERY_LONG_WORD = 30
+_VERY_LONG_WORD = 35
 """Letters. Above it a word of a script with upper and lower case is several words without their spaces."""
+_SINGLE = 0.4
+"""Share of words of one letter that a page of formulas may have."""
 _SCORED_WORDS = 5000
 _LONGEST_LINE = 2000
 """Code points; what goes on for longer is no line that a hyphen ends."""
@@ -63,12 +66,31 @@ def badness(text: str, known: Set[str] = frozenset()) -> float:
     if not found:
         return 1.0
     single = sum(len(word) == 1 and word.lower() != word.upper() for word in found)
-    wrong = sum(map(_is_wrong, found)) + max(0.0, single - 0.25 * len(found))
+    wrong = sum(map(_is_wrong, found)) + max(0.0, single - _SINGLE * len(found))
     long = [word for word in words(" ".join(found)) if len(word) > 3]
     if len(known) >= _KNOWN_ENOUGH and len(long) >= 10:
         strange = sum(word not in known for word in long) / len(long)
         wrong += max(0.0, strange - _STRANGE) * len(found)
     return min(1.0, wrong / len(found))
+
+
+def gain(first: str, second: str, agreed: Set[str]) -> float:
+    """Return by how much the second of two readings of a page is the better one, -1 to 1.
+
+    What only one of them says counts for it where both say it elsewhere: 'ofthe' against 'of' and 'the'.
+
+    Args:
+        first: A clean page.
+        second: The same page, as another library reads it.
+        agreed: Words that both readings had on other pages.
+    """
+    one, other = Counter(_WORD.findall(first.lower())), Counter(_WORD.findall(second.lower()))
+    agreed = agreed | (one.keys() & other.keys())
+    for_one, for_other = (
+        sum(times for word, times in more.items() if len(word) > 1 and word in agreed)
+        for more in (one - other, other - one)
+    )
+    return (for_other - for_one) / max(1, one.total(), other.total())
 
 
 def _is_wrong(word: str) -> bool:

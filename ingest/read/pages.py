@@ -3,6 +3,7 @@
 Used by the process that asks a worker for pages, so it imports no PDF library, and trusts no page.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
@@ -146,11 +147,10 @@ def _without_running_lines(pages: list[tuple[int, list[str]]]) -> list[tuple[int
 
     def runs(line: str, page: int) -> bool:
         for key in _keys(line, page):
-            if numbering[key[1]] >= often and not re.search(r"\w", key[0]):
-                return True  # a page number and nothing else
-            # What comes twice with the page's number is the header of a chapter.
-            if seen[key] >= often or (numbering[key[1]] >= often and seen[key] > 1):
-                again = key in met
+            # Where the pages are numbered so, a number alone is one, and what comes twice is a chapter's header.
+            chapter = numbering[key[1]] >= often and (seen[key] > 1 or not re.search(r"\w", key[0]))
+            if chapter or seen[key] >= often:
+                again = key in met or not re.search(r"[^\W\d]", key[0])
                 met.add(key)
                 return again
         return not line.strip()
@@ -220,7 +220,7 @@ def _bare(name: str) -> str:
 def _paragraphs(lines: Sequence[str], names: Set[str]) -> Iterator[tuple[int, int, str]]:
     """Yield first line, one past the last, and kind; `names` are headings that start a paragraph."""
     lengths = sorted(map(len, lines))
-    width = lengths[int(0.9 * (len(lengths) - 1))]
+    width = lengths[math.ceil(0.9 * (len(lengths) - 1))]
     rows = _table_lines(lines)
     start = 0
     for i in range(1, len(lines) + 1):

@@ -27,7 +27,7 @@ from ingest.read import PDF, Block, Document, Reader, read
 from ingest.read.child import MEMORY, OCR_SECONDS, OUT_OF_MEMORY
 from ingest.read.pages import ALL_PAGES, Pages
 
-WORN = MEMORY // 2
+WORN = MEMORY // 4
 """A child that holds more after a file is replaced."""
 FILE_SECONDS = 20
 """Longest time for a file; for a PDF, until its first page begins."""
@@ -187,16 +187,16 @@ def _read_pages(worker: _Worker, request: dict[str, Any], data: bytes) -> Pages:
     found = Pages()
     started = time.monotonic()
     plain = strikes = deaths = 0
+    alone = False
     while True:
         done, opened, limit = found.done, False, math.inf
         try:
-            with closing(worker.parts({**request, "done": done, "plain": plain}, data)) as parts:
+            asked = {**request, "done": done, "plain": plain, "alone": alone}
+            with closing(worker.parts(asked, data)) as parts:
                 for part in parts:
                     found.add(part)
-                    opened, limit = (
-                        True,
-                        (PATIENCE + found.count * worker.page_patience) * (1 + (plain == ALL_PAGES)),
-                    )
+                    opened, limit = True, PATIENCE + found.count * worker.page_patience
+                    limit *= 2 if plain == ALL_PAGES else 1
                     if time.monotonic() - started > limit:
                         raise _Died(f"the file took longer than {limit:.0f} s")
             return found
@@ -209,7 +209,10 @@ def _read_pages(worker: _Worker, request: dict[str, Any], data: bytes) -> Pages:
         if not opened or time.monotonic() - started > limit:
             deaths = DEATHS if plain == ALL_PAGES else deaths
             plain = ALL_PAGES
-        elif page > done + plain and not found.texts.get(page):  # pypdf had it; PDFium may do better
+        elif found.texts.get(page):  # it died over PDFium's reading of a page that pypdf had read
+            alone = True
+            found.lose(page, str(death))
+        elif page > done + plain:  # it died over pypdf's; PDFium may do better
             strikes += 1
             plain = ALL_PAGES if strikes >= STRIKES else 1
         else:

@@ -1,0 +1,382 @@
+"""What happens every night: the steps in their order, timed, retried, reported; and the command `ask nightly`.
+
+    {"started": 1772934600.2, "seconds": 41.7, "steps": [{"name": "sync", "ok": true, "seconds": 41.6, "attempts": 1,
+     "detail": {"files": 812, "embedded": 9, …}, "error": ""}]}
+
+is one night: a line of `nights.jsonl`, beside the ledger. A step that fails does not keep the next from running.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.errors import DiskFull, IndexUnavailable, LedgerUnavailable, NotesMissing, StudyError, SyncRunning
+
+if TYPE_CHECKING:
+    from assistant.settings import AssistantSettings
+    from ingest.shelf import Shelf
+
+TRANSIENT = (DiskFull, IndexUnavailable, LedgerUnavailable, NotesMissing, SyncRunning)
+"""What may pass by itself: a full disk, a server that restarts, a drive that is not mounted yet, another sync."""
+FIRST_WAIT, LONGEST_WAIT, PATIENCE = 30.0, 600.0, 3600.0
+"""Seconds before the second attempt, between later ones at most, and for all together; each wait doubles."""
+KEPT = 400
+"""Nights that are remembered."""
+HEARTBEAT = 300
+"""Seconds after which the scheduler looks at the clock again, which a suspended machine did not see move."""
+
+Detail = dict[str, Any]
+"""What a step tells, ready for JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to be done every night."""
+
+    name: str
+    run: Callable[[], Detail]
+    """Returns what to report; raises StudyError where it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a step."""
+
+    name: str
+    ok: bool
+    seconds: float
+    """Waits between attempts included."""
+    attempts: int
+    detail: Detail
+    error: str
+    """The message of the last attempt; empty if it went well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One run of all steps."""
+
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    steps: tuple[Done, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step went well."""
+        return all(step.ok for step in self.steps)
+
+    def as_json(self) -> Detail:
+        """Return what `nights.jsonl` and `ask nightly --json` hold."""
+        return {"ok": self.ok} | asdict(self)
+
+
+class NightRunning(StudyError):
+    """Another nightly run of these notes is going on."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"another nightly run of these notes is going on (process {pid}); this one does nothing")
+
+
+# ---------------------------------------------------------------------------------------------------- the steps
+
+
+def steps_of(shelf: "Shelf") -> list[Step]:
+    """Return what is done every night, in order. Later: staleness, gate."""
+    return [Step("sync", partial(_sync, shelf))]
+
+
+def _sync(shelf: "Shelf") -> Detail:
+    from ingest.sync import sync
+
+    report = sync(shelf)
+    return {
+        "generation": report.generation,
+        "files": len(report.notes),
+        "by_state": report.by_state,
+        "embedded": report.embedded,
+        "removed": len(report.removed),
+        "remark": report.remark,
+    }
+
+
+def run_night(
+    steps: Sequence[Step],
+    *,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Night:
+    """Run all steps, each until it goes well or there is no use in trying again.
+
+    Args:
+        steps: In their order; each is run, whatever became of the one before it.
+        now: Seconds since the epoch.
+        sleep: Waits so many seconds.
+        tell: Told what happens, a line at a time.
+    """
+    started = now()
+    done = []
+    for step in steps:
+        done.append(_run(step, now, sleep, tell))
+        tell(step_line(asdict(done[-1])))
+    return Night(started, now() - started, tuple(done))
+
+
+def _run(step: Step, now: Callable[[], float], sleep: Callable[[float], None], tell: Callable[[str], None]) -> Done:
+    started, attempts, wait = now(), 0, FIRST_WAIT
+    while True:
+        attempts += 1
+        try:
+            detail = step.run()
+        except TRANSIENT as error:
+            if now() - started + wait > PATIENCE:
+                return Done(step.name, False, now() - started, attempts, {}, str(error))
+            tell(f"{step.name}: {error}; trying again in {wait:.0f} s")
+        except StudyError as error:
+            return Done(step.name, False, now() - started, attempts, {}, str(error))
+        except Exception as error:  # a mistake of ours in one step must not cost the next ones their night
+            told = f"{type(error).__name__}: {error}"
+            return Done(step.name, False, now() - started, attempts, {}, told)
+        else:
+            return Done(step.name, True, now() - started, attempts, detail, "")
+        sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+# ------------------------------------------------------------------------------------------------- what is kept
+
+
+def last_nights(folder: Path, limit: int) -> list[Detail]:
+    """Return the last nights, newest first, as `Night.as_json` gives them.
+
+    Args:
+        folder: Where the ledger is: `Shelf.folder`.
+        limit: Most nights.
+    """
+    try:
+        lines = (folder / "nights.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found: list[Detail] = []
+    for line in reversed(lines):
+        if len(found) == limit:
+            break
+        with contextlib.suppress(ValueError):  # a line that a power cut left half written
+            night = json.loads(line)
+            if isinstance(night, dict) and isinstance(night.get("started"), (int, float)):
+                found.append(night)
+    return found
+
+
+def keep(folder: Path, night: Night) -> None:
+    """Remember a night, and forget those of long ago."""
+    nights = [*reversed(last_nights(folder, KEPT - 1)), night.as_json()]
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "nights.jsonl.new"
+    with draft.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in nights)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / "nights.jsonl")
+
+
+def night_line(night: Detail) -> str:
+    """Return a night of `last_nights` in one line."""
+    when = datetime.datetime.fromtimestamp(night["started"]).strftime("%Y-%m-%d %H:%M")
+    return f"{when}  {night.get('seconds', 0):6.1f} s  " + "; ".join(map(step_line, night.get("steps", [])))
+
+
+def step_line(step: Detail) -> str:
+    """Return what became of a step in one line."""
+    if not step["ok"]:
+        return f"{step['name']} failed: {step['error']}"
+    told = [f"{value} {name}" for name, value in step["detail"].items() if isinstance(value, int)]
+    again = f", attempt {step['attempts']}" if step["attempts"] > 1 else ""
+    return f"{step['name']} ok ({', '.join(told)}{again})" if told or again else f"{step['name']} ok"
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the lock of the nightly run.
+
+    Raises:
+        NightRunning: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "nightly.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise NightRunning(lock.read().strip() or "unknown") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+# ------------------------------------------------------------------------------------------------- the schedule
+
+
+def due_before(moment: datetime.datetime, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
+    """Return the last time at or before `moment` that a clock of `zone` showed `at`, in UTC.
+
+    Where the clock is put back and shows it twice, the first counts; where it is put forward past it, the time
+    that it would have been.
+    """
+    day = moment.astimezone(zone).date() + datetime.timedelta(days=1)
+    while (due := _on(day, at, zone)) > moment:
+        day -= datetime.timedelta(days=1)
+    return due
+
+
+def due_after(moment: datetime.datetime, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
+    """Return the first time after `moment` that a clock of `zone` shows `at`, in UTC."""
+    day = moment.astimezone(zone).date() - datetime.timedelta(days=1)
+    while (due := _on(day, at, zone)) <= moment:
+        day += datetime.timedelta(days=1)
+    return due
+
+
+def _on(day: datetime.date, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
+    return datetime.datetime.combine(day, at, zone).astimezone(datetime.UTC)
+
+
+def ticks(at: datetime.time) -> Generator[datetime.tzinfo, None, None]:
+    """Yield the local time zone at once, and again every day at `at`, until closed.
+
+    APScheduler keeps the clock; its own cron trigger would fire twice in the night in which summer time ends.
+    """
+    from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.triggers.base import BaseTrigger
+
+    class Daily(BaseTrigger):  # type: ignore[misc]
+        def get_next_fire_time(self, last: datetime.datetime | None, now: datetime.datetime) -> datetime.datetime:
+            return due_after(max(last, now) if last else now, at, scheduler.timezone)
+
+    rings: queue.Queue[None] = queue.Queue()
+    scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
+    scheduler.add_job(rings.put, Daily(), args=[None])
+    scheduler.add_job(lambda: None, "interval", seconds=HEARTBEAT)
+    scheduler.start()
+    try:
+        yield scheduler.timezone
+        while True:
+            rings.get()
+            yield scheduler.timezone
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+def stay(
+    at: datetime.time,
+    run: Callable[[], Night | None],
+    last: Callable[[], float],
+    *,
+    ticks: Iterable[datetime.tzinfo],
+    now: Callable[[], float] = time.time,
+) -> Iterator[Night]:
+    """Run every night, and at once where one was missed; yield each night.
+
+    Args:
+        at: When a night begins, by the local clock.
+        run: Runs one; None where another process does.
+        last: When the last one began, in seconds since the epoch; 0 where there was none.
+        ticks: The local time zone, once at the start and then whenever it is time.
+        now: Seconds since the epoch.
+    """
+    for number, zone in enumerate(ticks):
+        due = due_before(datetime.datetime.fromtimestamp(now(), datetime.UTC), at, zone).timestamp()
+        before = last()
+        missed = before < due and (before > 0 or number > 0)  # the first start of all has missed nothing
+        if missed and (night := run()):
+            yield night
+
+
+# -------------------------------------------------------------------------------------------------- the command
+
+
+@click.command()
+@click.option("--at", type=click.DateTime(["%H:%M"]), metavar="HH:MM", help="Stay, and run every night at this time.")
+@click.option("--run-now", is_flag=True, help="Run at once; without --at: once, with exit status 1 if a step fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print each night as one line of JSON and nothing else.")
+def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
+    """Do what is to be done every night: sync the notes.
+
+    A night that was missed is caught up at the start; `ask status` shows the last ones. How to have it started by
+    systemd or cron: docs/nightly.md.
+
+    \b
+    Examples:
+      ask nightly --at 02:30
+      ask nightly --run-now
+    """
+    from ui import cli
+
+    if not at and not run_now:
+        raise click.UsageError("say when: --at 02:30 to stay and run every night, --run-now to run at once, or both")
+    settings = cli._settings()
+    folder = cli._shelf(settings).folder
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0 if at else 128 + signal.SIGTERM))
+
+    def run() -> Night:
+        return _one_night(settings, folder)
+
+    def show(night: Night) -> None:
+        click.echo(json.dumps(night.as_json(), ensure_ascii=False) if as_json else night_line(night.as_json()))
+
+    if not at:
+        night = run()
+        show(night)
+        if not night.ok:
+            sys.exit(1)
+        return
+    _resident(at.time(), run, show, folder, run_now=run_now)
+
+
+def _one_night(settings: "AssistantSettings", folder: Path) -> Night:
+    from ui import cli
+
+    with only_one(folder):
+        shelf = cli._shelf(settings)  # anew each night: the model need not stay in memory all day
+        try:
+            night = run_night(steps_of(shelf), tell=partial(click.echo, err=True))
+        finally:
+            shelf.close()
+        keep(folder, night)
+    return night
+
+
+def _resident(
+    at: datetime.time, run: Callable[[], Night], show: Callable[[Night], None], folder: Path, *, run_now: bool
+) -> None:
+    def unless_running() -> Night | None:
+        try:
+            return run()
+        except (StudyError, OSError) as error:  # the next night may find it mended
+            click.echo(f"this night failed: {error}", err=True)
+            return None
+
+    def last() -> float:
+        return float(next((night["started"] for night in last_nights(folder, 1)), 0))
+
+    click.echo(f"running every night at {at:%H:%M}; `ask status` shows the last nights", err=True)
+    if run_now and (night := unless_running()):
+        show(night)
+    with contextlib.closing(ticks(at)) as rings:
+        for night in stay(at, unless_running, last, ticks=rings):
+            show(night)
