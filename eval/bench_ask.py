@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ingest.embed import Vectors
 
 QUESTION = QUESTIONS[0]
-CHUNK_CHARACTERS = 560
+CHUNK_CHARACTERS = 490
 """Of a chunk of the new notes, about."""
 FIRST_TOKEN_S = 0.05
 """How long the stand-in for a model server thinks."""

@@ -250,10 +250,11 @@ def lost_tokens(place: Place) -> tuple[tuple[float, int], tuple[float, int]]:
         ours += count([one.words for one in chunks])
         nodes = splitter.get_nodes_from_documents([Document(text=document.text)])
         theirs += count([node.get_content(MetadataMode.EMBED) for node in nodes])
-    return _lost(ours, room), _lost(theirs, room)
+    return lost_share(ours, room), lost_share(theirs, room)
 
 
-def _lost(sizes: Sequence[int], room: int) -> tuple[float, int]:
+def lost_share(sizes: Sequence[int], room: int) -> tuple[float, int]:
+    """Return the share of tokens beyond the first `room` of each chunk, and how many tokens there are."""
     return sum(max(0, size - room) for size in sizes) / max(1, sum(sizes)), sum(sizes)
 
 

@@ -186,9 +186,7 @@ def _groups(pieces: list[_Piece], most_tokens: int) -> Iterator[list[_Piece]]:
         yield group
 
 
-def _split(
-    text: str, start: int, end: int, kind: str, count_tokens: CountTokens, most_tokens: int
-) -> Iterator[Span]:
+def _split(text: str, start: int, end: int, kind: str, count_tokens: CountTokens, most_tokens: int) -> Iterator[Span]:
     """Yield spans of a piece that is too long: whole sentences, or whole lines of code, tables and lists."""
     from llama_index.core.node_parser import SentenceSplitter
 
@@ -219,9 +217,7 @@ def _split(
         start = stop
 
 
-def _fitting(
-    text: str, span: Span, block: Block, count_tokens: CountTokens, most_tokens: int
-) -> Iterator[_Piece]:
+def _fitting(text: str, span: Span, block: Block, count_tokens: CountTokens, most_tokens: int) -> Iterator[_Piece]:
     """Yield a span, in halves where it is too long after all: parts of one word can have fewer tokens than it has."""
     start, end = span
     [tokens] = _count(text, [span], count_tokens)

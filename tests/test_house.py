@@ -65,8 +65,7 @@ def test_each_library_is_imported_in_one_file() -> None:
         f"{path} imports {name}"
         for path, tree in modules()
         for name in imported(tree)
-        if (door := ONE_DOOR.get(name.split(".")[0])) and path != door
-        and not path.startswith("eval/bench")
+        if (door := ONE_DOOR.get(name.split(".")[0])) and path != door and not path.startswith("eval/bench")
     ]
     assert wrong == []
 

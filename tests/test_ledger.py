@@ -182,7 +182,9 @@ def test_a_ledger_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     assert Ledger(tmp_path).notes() == {ONE.path: ONE}
 
 
-OPEN = "import sys; from pathlib import Path; from ingest.ledger import Ledger; print(Ledger(Path(sys.argv[1])).identity)"
+OPEN = (
+    "import sys; from pathlib import Path; from ingest.ledger import Ledger; print(Ledger(Path(sys.argv[1])).identity)"
+)
 
 
 def test_several_processes_may_make_it_at_once(tmp_path: Path) -> None:

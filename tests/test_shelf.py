@@ -61,10 +61,10 @@ def test_other_settings_are_refused_with_the_way_out(folder: Folder) -> None:
     with pytest.raises(IndexMismatch, match=r"built with hashed .*, you asked for other .*ask ingest --fresh$"):
         other.view()
     smaller = Shelf(folder.settings.model_copy(update={"chunk_tokens": 20}), embedder=folder.embedder)
-    with pytest.raises(IndexMismatch, match="chunks of 64 tokens.*chunks of 20 tokens"):
+    with pytest.raises(IndexMismatch, match=r"chunks of 64 tokens.*chunks of 20 tokens"):
         smaller.view()
     server = Shelf(folder.settings.model_copy(update={"qdrant_url": "http://127.0.0.1:9"}), embedder=folder.embedder)
-    with pytest.raises(IndexMismatch, match="kept here.*kept at http://127.0.0.1:9"):
+    with pytest.raises(IndexMismatch, match=r"kept here.*kept at http://127.0.0.1:9"):
         server.view()
 
 
@@ -103,7 +103,8 @@ def test_a_reader_that_is_overtaken_while_it_opens_reads_the_newest(
 ) -> None:
     sync(folder.shelf)
     reader = folder.opened()
-    real, overtaken = reader.store.view, []
+    real = reader.store.view
+    overtaken: list[int] = []
 
     def slow(generation: int) -> View:
         if not overtaken:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,9 @@ from ingest.sync import RACY_NS, Change, Edit, Report, sync
 from tests.conftest import ROOT
 from tests.fakes import Folder, HashedEmbedder
 
-LONG = "\n\n".join(f"Paragraph {number} says something of its own, in words enough for a chunk." for number in range(12))
+LONG = "\n\n".join(
+    f"Paragraph {number} says something of its own, in words enough for a chunk." for number in range(16)
+)
 """Some chunks of notes."""
 
 
@@ -303,7 +304,9 @@ def test_a_file_may_become_a_folder_and_a_folder_a_file(folder: Folder) -> None:
     check(folder)
 
 
-@pytest.mark.parametrize("name", ["new\nline", "quo'te\"", "😀 日本", " ", "-n", "a:b|c?*", "%20", "é", "e\u0301", "x" * 240])
+@pytest.mark.parametrize(
+    "name", ["new\nline", "quo'te\"", "😀 日本", " ", "-n", "a:b|c?*", "%20", "é", "e\u0301", "x" * 240]
+)
 def test_names_of_any_kind(folder: Folder, name: str) -> None:
     folder.write(**{name: "text", "z": "other"})
     sync(folder.shelf)
@@ -338,7 +341,7 @@ def test_every_file_has_a_state_and_a_reason(folder: Folder, tmp_path: Path) -> 
         ".git/config": "skipped",
         "/caf\\xe9.md": "skipped",
         "README": "skipped",
-        "binary.md": "skipped",
+        "binary.md": "failed",
         "blank.md": "empty",
         "empty.md": "empty",
         "good.md": "indexed",
@@ -371,16 +374,13 @@ def test_a_folder_with_nothing_to_read_is_no_index(folder: Folder) -> None:
     assert sync(folder.shelf).generation == 1
 
 
-@pytest.mark.parametrize(
-    ("content", "state"),
-    [(b"", "empty"), (b"\n \n", "empty"), (bytes(range(32)) * 9, "skipped")],
-)
-def test_a_note_that_has_no_text_any_more_answers_no_more(folder: Folder, content: bytes, state: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_a_note_that_has_no_text_any_more_answers_no_more(folder: Folder, content: bytes) -> None:
     folder.write(a="one", b="two", c="three")
     sync(folder.shelf)
     (folder.path / "a.md").write_bytes(content)
     report = sync(folder.shelf)
-    assert (states(report)["a.md"], report.removed, report.deleted) == (state, ["a.md"], 1)
+    assert (states(report)["a.md"], report.removed, report.deleted) == ("empty", ["a.md"], 1)
     assert list(folder.indexed()) == ["b.md", "c.md"]
     check(folder)
 
@@ -436,14 +436,16 @@ def test_a_note_that_failed_from_the_start_is_only_told(folder: Folder, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(read, "read", broken)
         report = sync(folder.shelf)
-    assert (states(report), report.generation) == ({"a.md": "failed", "b.md": "failed"}, 0)
-    assert reasons(report)["a.md"] == "a bad stream"
-    (folder.path / "a.md").unlink()
-    assert states(sync(folder.shelf)) == {"b.md": "failed"}
+        assert (states(report), report.generation) == ({"a.md": "failed", "b.md": "failed"}, 0)
+        assert reasons(report)["a.md"] == "a bad stream"
+        (folder.path / "a.md").unlink()
+        assert states(sync(folder.shelf)) == {"b.md": "failed"}
+    assert list(folder.shelf.ledger.notes()) == ["b.md"]
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("by\nzero"), RecursionError(), MemoryError(), KeyError("\ud800"), AssertionError("😀" * 400)]
+    "error",
+    [ZeroDivisionError("by\nzero"), RecursionError(), MemoryError(), KeyError("\ud800"), AssertionError("😀" * 400)],
 )
 def test_whatever_a_reader_raises_is_that_file_s_failure(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -519,8 +521,8 @@ def test_a_folder_that_can_not_be_listed_loses_nothing(folder: Folder, monkeypat
     (folder.path / "d.md").unlink()
     real = os.scandir
 
-    def denied(path: str) -> object:
-        if path.endswith("/locked"):
+    def denied(path: Any) -> object:
+        if str(path).endswith("/locked"):
             raise PermissionError(13, "Permission denied", path)
         return real(path)
 
@@ -547,13 +549,6 @@ def test_a_file_that_keeps_changing_is_left_for_the_next_sync(folder: Folder, mo
     sync(folder.shelf)
     folder.write(a="one, changed")
     real = os.fdopen
-
-    @contextlib.contextmanager
-    def busy(descriptor: int, mode: str) -> Iterator[Any]:
-        with real(descriptor, mode) as stream:
-            yield stream
-            if os.readlink(f"/proc/self/fd/{descriptor}").endswith("a.md"):
-                (folder.path / "a.md").write_text("one, changing")
 
     class Busy:
         """Writes to the file while it is read."""
@@ -640,7 +635,7 @@ def test_a_reader_that_reads_otherwise_is_noticed(folder: Folder, monkeypatch: p
 
 
 def test_a_limit_that_is_raised_is_noticed(folder: Folder) -> None:
-    (folder.path / "big.md").write_text("word " * 300_000)
+    (folder.path / "big.md").write_text("word word word\n\n" * 80_000)
     age(folder)
     small = Shelf(folder.settings.model_copy(update={"max_file_mb": 1}), embedder=folder.embedder)
     assert states(sync(small)) == {"big.md": "skipped"}
@@ -686,7 +681,7 @@ def test_heavy_formats_are_read_in_child_processes(folder: Folder) -> None:
     for number in range(4):
         (folder.path / f"{number}.html").write_text(pages.replace("Words", f"Words {number}"))
     (folder.path / "bad.pdf").write_bytes(b"%PDF-1.7 broken")
-    (folder.path / "long.md").write_text("\n\n".join(f"Paragraph {n}." for n in range(100_000)))
+    (folder.path / "long.md").write_text("\n\n".join(f"Paragraph {n}. {'Words. ' * 30}" for n in range(6_000)))
     report = sync(folder.shelf)
     assert report.by_state == {"failed": 1, "indexed": 5}
     assert "Words 3" in folder.indexed()["3.html"]
@@ -740,7 +735,7 @@ def test_more_than_half_is_removed_only_if_that_is_said(folder: Folder) -> None:
     before = rows(folder)
     for name in "abc":
         (folder.path / f"{name}.md").unlink()
-    with pytest.raises(TooManyRemovals, match="3 of 4 notes are gone from the folder.*run: ask ingest --yes"):
+    with pytest.raises(TooManyRemovals, match=r"3 of 4 notes are gone from the folder.*run: ask ingest --yes"):
         sync(folder.shelf)
     assert rows(folder) == before
     assert len(folder.indexed()) == 4
@@ -910,7 +905,7 @@ def test_other_settings_are_refused_even_if_nothing_changed(folder: Folder) -> N
     for changed in (False, True):
         if changed:
             folder.write(b="two")
-        with pytest.raises(IndexMismatch, match="chunks of 64 tokens.*chunks of 20 tokens.*ask ingest --fresh"):
+        with pytest.raises(IndexMismatch, match=r"chunks of 64 tokens.*chunks of 20 tokens.*ask ingest --fresh"):
             sync(other(folder, chunk_tokens=20))
         with pytest.raises(IndexMismatch, match="chunks of 20 tokens"):
             sync(other(folder, chunk_tokens=20), dry_run=True)
@@ -922,7 +917,7 @@ def test_a_model_whose_files_changed_is_refused_before_anything_is_written(folde
     sync(folder.shelf)
     folder.embedder = HashedEmbedder("retrained")
     folder.write(b="two")
-    with pytest.raises(IndexMismatch, match="built with hashed .*you asked for retrained"):
+    with pytest.raises(IndexMismatch, match=r"built with hashed .*you asked for retrained"):
         sync(folder.opened())
     assert not (folder.shelf.folder / "gen-2").exists()
 
@@ -936,9 +931,9 @@ def test_fresh_builds_beside_and_swaps(folder: Folder) -> None:
     smaller = other(folder, chunk_tokens=20)
     folder.embedder.embedded.clear()
     report = sync(smaller, fresh=True)
-    assert (report.generation, report.embedded, report.written, report.removed) == (2, 12, 12, ["b.md"])
+    assert (report.generation, report.embedded, report.written, report.removed) == (2, 16, 16, ["b.md"])
     assert report.by_state == {"indexed": 1}
-    assert smaller.view().count() == 12
+    assert smaller.view().count() == 16
     with pytest.raises(IndexMismatch):
         reader.view()
     assert sync(smaller).by_state == {"unchanged": 1}
@@ -1094,7 +1089,9 @@ def test_a_sync_that_waits_comes_after(folder: Folder) -> None:
 
 def test_a_dry_run_does_not_wait_for_a_sync(folder: Folder) -> None:
     folder.write(a="one")
-    sync(folder.shelf, progress=lambda *step: sync(folder.opened(), dry_run=True) and None)
+    told: list[Report] = []
+    sync(folder.shelf, progress=lambda *step: told.append(sync(folder.opened(), dry_run=True)))
+    assert told
 
 
 SYNCER = """
@@ -1243,15 +1240,15 @@ def test_the_same_edits_on_a_server(folder: Folder, monkeypatch: pytest.MonkeyPa
     assert reader.view().count() == 6
     smaller = Shelf(folder.settings.model_copy(update={"chunk_tokens": 20}), embedder=folder.embedder)
     sync(smaller, fresh=True)
-    assert smaller.view().count() == 14
+    assert smaller.view().count() == 18
     with pytest.raises(EmbedderUnavailable):
         sync(Shelf(smaller.settings, embedder=Failing(0, EmbedderUnavailable("gone"))), fresh=True)
-    assert smaller.view().count() == 14
+    assert smaller.view().count() == 18
     sync(folder.shelf, fresh=True)
     check(folder)
     assert len(client.get_collections().collections) == 2  # the last generation's, and that of the one before
     assert sync(folder.shelf).by_state == {"unchanged": 3}
-    with pytest.raises(IndexMismatch, match="kept at http://there, format.*kept here"):
+    with pytest.raises(IndexMismatch, match=r"kept at http://there, format.*kept here"):
         sync(Shelf(folder.settings.model_copy(update={"qdrant_url": ""}), embedder=folder.embedder))
 
 
@@ -1262,6 +1259,3 @@ def test_an_unreachable_server_loses_nothing(folder: Folder) -> None:
         sync(shelf)
     assert shelf.ledger.generation == 0
     assert "Qdrant" in shelf.ledger.runs(1)[0].error
-
-
-FAST: Callable[[], None]

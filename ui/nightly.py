@@ -126,13 +126,14 @@ def run_night(
         steps: In their order; each is run, whatever became of the one before it.
         now: Seconds since the epoch.
         sleep: Waits so many seconds.
-        tell: Told what happens, a line at a time.
+        tell: Told what goes wrong, a line at a time; silence lets cron send no mail.
     """
     started = now()
     done = []
     for step in steps:
         done.append(_run(step, now, sleep, tell))
-        tell(step_line(asdict(done[-1])))
+        if not done[-1].ok:
+            tell(step_line(asdict(done[-1])))
     return Night(started, now() - started, tuple(done))
 
 
@@ -149,7 +150,7 @@ def _run(step: Step, now: Callable[[], float], sleep: Callable[[float], None], t
         except StudyError as error:
             return Done(step.name, False, now() - started, attempts, {}, str(error))
         except Exception as error:  # a mistake of ours in one step must not cost the next ones their night
-            told = f"{type(error).__name__}: {error}"
+            told = " ".join(f"{type(error).__name__}: {error}".split())
             return Done(step.name, False, now() - started, attempts, {}, told)
         else:
             return Done(step.name, True, now() - started, attempts, detail, "")
@@ -326,6 +327,7 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
       ask nightly --run-now
     """
     from ui import cli
+    from ui.show import line_of
 
     if not at and not run_now:
         raise click.UsageError("say when: --at 02:30 to stay and run every night, --run-now to run at once, or both")
@@ -337,7 +339,8 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
         return _one_night(settings, folder)
 
     def show(night: Night) -> None:
-        click.echo(json.dumps(night.as_json(), ensure_ascii=False) if as_json else night_line(night.as_json()))
+        found = night.as_json()
+        click.echo(json.dumps(found, ensure_ascii=False) if as_json else line_of(night_line(found)))
 
     if not at:
         night = run()
@@ -350,11 +353,12 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
 
 def _one_night(settings: "AssistantSettings", folder: Path) -> Night:
     from ui import cli
+    from ui.show import line_of
 
     with only_one(folder):
         shelf = cli._shelf(settings)  # anew each night: the model need not stay in memory all day
         try:
-            night = run_night(steps_of(shelf), tell=partial(click.echo, err=True))
+            night = run_night(steps_of(shelf), tell=lambda line: click.echo(line_of(line), err=True))
         finally:
             shelf.close()
         keep(folder, night)

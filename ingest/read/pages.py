@@ -91,6 +91,11 @@ class Pages:
             self.lost[page] = reason
         self.done = page
 
+    def lose_rest(self, reason: str) -> None:
+        """Give up all pages that nothing was said about."""
+        for page in range(self.done + 1, self.count + 1):
+            self.lose(page, reason)
+
     def document(self, path: PurePath) -> Document:
         """Put the pages together.
 

@@ -25,7 +25,7 @@ from typing import Any, Self
 from ingest.errors import Unreadable
 from ingest.read import PDF, Block, Document, Reader, read
 from ingest.read.child import MEMORY, OCR_SECONDS, OUT_OF_MEMORY
-from ingest.read.pages import ALL_PAGES, Pages
+from ingest.read.pages import ALL_PAGES, MOST_PAGES, Pages
 
 WORN = MEMORY // 4
 """A child that holds more after a file is replaced."""
@@ -138,7 +138,8 @@ class _Worker:
             self._process = self._starter.submit(self._start).result()
         process, refusal = self._process, []
         try:
-            with _within(FILE_SECONDS, process):
+            # PDFium opens a file in an instant, after pypdf had its time.
+            with _within(PAGE_SECONDS if request.get("plain") == ALL_PAGES else FILE_SECONDS, process):
                 _send(process, {**request, "size": len(data)}, data)
                 part = _receive(process)
             while "end" not in part:
@@ -189,40 +190,44 @@ def _read_pages(worker: _Worker, request: dict[str, Any], data: bytes) -> Pages:
     plain = strikes = deaths = 0
     alone = False
     while True:
-        done, opened, limit = found.done, False, math.inf
+        done, opened, patience = found.done, False, math.inf
         try:
             asked = {**request, "done": done, "plain": plain, "alone": alone}
             with closing(worker.parts(asked, data)) as parts:
                 for part in parts:
                     found.add(part)
-                    opened, limit = True, PATIENCE + found.count * worker.page_patience
-                    limit *= 2 if plain == ALL_PAGES else 1
-                    if time.monotonic() - started > limit:
-                        raise _Died(f"the file took longer than {limit:.0f} s")
+                    opened, patience = True, PATIENCE + found.count * worker.page_patience
+                    patience *= 2 if plain == ALL_PAGES else 1
+                    if time.monotonic() - started > patience:
+                        raise _Died(f"the file took longer than {patience:.0f} s")
             return found
-        except _Died as died:
+        except (_Died, Unreadable) as died:
             death = died
-        page = found.done + 1
+        page, tired = found.done + 1, time.monotonic() - started > patience
         deaths = deaths + 1 if page == done + 1 else 1
+        if not found.count and (plain == ALL_PAGES or isinstance(death, Unreadable)):
+            raise death
         if 0 < found.count < page:
             return found  # only the outline is missing
-        if not opened or time.monotonic() - started > limit:
-            deaths = DEATHS if plain == ALL_PAGES else deaths
+        if tired and plain == ALL_PAGES:
+            found.lose_rest(str(death))
+            return found
+        if tired or (not opened and plain < ALL_PAGES):
             plain = ALL_PAGES
-        elif found.texts.get(page):  # it died over PDFium's reading of a page that pypdf had read
-            alone = True
+        elif not opened:  # PDFium can't open it, so pypdf has to go on
             found.lose(page, str(death))
-        elif page > done + plain:  # it died over pypdf's; PDFium may do better
+            plain, strikes = 0, -MOST_PAGES
+        elif found.texts.get(page):  # PDFium died over a page that pypdf had read
+            found.lose(page, str(death))
+            alone = True
+        elif page > done + plain:  # pypdf died; PDFium may not
             strikes += 1
             plain = ALL_PAGES if strikes >= STRIKES else 1
         else:
             found.lose(page, str(death))
             plain = ALL_PAGES if plain == ALL_PAGES else 0
         if deaths >= DEATHS:
-            if not found.count:
-                raise death
-            for rest in range(found.done + 1, found.count + 1):
-                found.lose(rest, f"not tried, too many pages before it stopped the reader ({death})")
+            found.lose_rest(f"not tried, as too many pages before it stopped the reader ({death})")
             return found
 
 

@@ -1,0 +1,335 @@
+"""Many machines parse and embed, this one writes: the producing half of a sync as a Ray Data pipeline.
+
+    files → map_batches(_Parse: parse.Parser, cut)  → map_batches(_Embed: a GPU each, else the CPU)  → here, in order
+
+What a sync decides, verifies and publishes stays where it was, with the same results: each stage runs the code of
+the local engine, and a vector depends on its text alone (embed.py). Every machine must see the notes folder at the
+same path and have this package, its embedding model and the `ray` extra installed.
+
+    ask ingest --engine ray                               on this machine's cores and GPUs
+    RAY_ADDRESS=10.0.0.5:6379 ask ingest --engine ray     on a cluster that runs already
+
+Ray listens on every network and lets whoever connects run code; the one that is started here listens on
+127.0.0.1 only, and asks for a token that nobody else knows.
+"""
+
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ingest import embed
+from ingest.chunk import Chunk, chunk, chunk_id, key_of
+from ingest.errors import EmbedderUnavailable, StudyError
+from ingest.index import Vector
+from ingest.ledger import Note
+from ingest.parse import Parsed, Parser
+from ingest.read import Document
+from ingest.shelf import Shelf
+from ingest.walk import File
+
+if TYPE_CHECKING:
+    from ingest.embed import Embedder
+
+PARSED_TOGETHER = 8
+"""Files that one task parses."""
+EMBEDDED_TOGETHER = 32
+"""Notes whose chunks are embedded in one call."""
+STORE_BYTES = 512 << 20
+"""Shared memory of a Ray that is started here; what does not fit spills to disk."""
+_LOCAL_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # What Ray does on Windows and macOS: all its servers listen on 127.0.0.1 alone.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+Load = Callable[[], "Embedder"]
+"""Opens the embedding model on the machine on which it is called."""
+Made = tuple[Parsed, Mapping[str, Vector]]
+"""A file that was looked at, and the vectors that were made on the way, by `Chunk.key`; sync embeds the rest."""
+
+
+class EngineUnavailable(StudyError):
+    """Ray is not there, or failed."""
+
+
+class Engine(Protocol):
+    """Parses files, and may embed what they hold: here (`Here`), or on many machines (`Ray`)."""
+
+    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+        """Yield what each file came to, in the order of `files`.
+
+        Args:
+            shelf: The notes, and the last generation, whose vectors need not be made again.
+            files: As `walk` found them.
+            known: What the ledger knows, by path.
+            again: Parse and embed also what has the bytes that it had.
+        """
+        ...
+
+
+class Here:
+    """The local engine: threads and child processes parse, and sync embeds what comes in large windows."""
+
+    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+        """Yield what each file came to; no vectors."""
+        cut = _cutter(shelf.embedder, shelf.chunk_tokens)
+        with Parser(shelf.notes, shelf.settings.max_file_mb << 20, known, cut, again=again) as parser:
+            for parsed in parser.parse(files):
+                yield parsed, {}
+
+
+class Ray:
+    """Ray Data, on a cluster or on this machine."""
+
+    def __init__(self, *, cpus: int | None = None, load: Load | None = None) -> None:
+        """Start nothing yet.
+
+        Args:
+            cpus: Most cores of a Ray that is started here; none: all.
+            load: Opens the embedding model; none: as the settings say.
+        """
+        self._cpus, self._load = cpus, load
+
+    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+        """Yield what each file came to, with the vectors of what the last generation does not have.
+
+        Raises:
+            EngineUnavailable: Ray is not installed, can't be reached, or failed.
+        """
+        if not files:
+            return
+        load = self._load or partial(embed.load, shelf.settings.home.expanduser().resolve(), shelf.settings.embed_model)
+        # Opened here first: two actors would both prepare it.
+        parse = _Parse(load, shelf.embedder.model.sha256, shelf.notes, shelf.settings.max_file_mb << 20)
+        parse.chunk_tokens, parse.again = shelf.chunk_tokens, again
+        embedding = _Embed(load, shelf.embedder.model.sha256, *_had(shelf, files, known, again))
+        with ExitStack() as stack, _errors():
+            ray = stack.enter_context(_started(self._cpus))
+            rows = [{"file": pickle.dumps((file, known.get(file.path)))} for file in files]
+            for row in _pipeline(ray, rows, parse, embedding).iter_rows():
+                made: Made = pickle.loads(row["made"])
+                yield made
+
+
+def _had(
+    shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], again: bool
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the versions and the keys of which the last generation has every vector that matters."""
+    generation = shelf.ledger.generation
+    if again or not generation:
+        return frozenset(), frozenset()
+    versions = frozenset(note.version for note in shelf.ledger.notes().values() if note.version)
+    edited = [known[file.path] for file in files if file.path in known and known[file.path].version]
+    ids = [chunk_id(note.path, note.version, ordinal) for note in edited for ordinal in range(note.chunks)]
+    if not ids:
+        return versions, frozenset()
+    with closing(shelf.store.view(generation)) as view:
+        return versions, frozenset(view.vectors(ids))
+
+
+def _cutter(embedder: "Embedder", most_tokens: int) -> Callable[[Document, str, str], list[Chunk]]:
+    def cut(document: Document, path: str, version: str) -> list[Chunk]:
+        count = embedder.count_tokens
+        return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most_tokens)
+
+    return cut
+
+
+# ------------------------------------------------------------------------------------------------- on the workers
+
+
+@dataclass
+class _Parse:
+    """The first stage; what it holds is sent to the workers, what it opens stays there."""
+
+    load: Load
+    sha256: str
+    root: Path
+    most_bytes: int
+    chunk_tokens: int = 0
+    again: bool = False
+
+    def __call__(self) -> Callable[[dict[str, Any]], Iterator[dict[str, Any]]]:
+        """Open the tokenizer; return what parses a batch."""
+        embedder = _opened(self.load, self.sha256)
+        known: dict[str, Note] = {}
+        cut = _cutter(embedder, self.chunk_tokens)
+        parser = Parser(self.root, self.most_bytes, known, cut, again=self.again)
+
+        def parse(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            files = []
+            known.clear()
+            for file, old in map(pickle.loads, batch["file"]):
+                files.append(file)
+                if old:
+                    known[file.path] = old
+            for parsed in parser.parse(files):
+                yield {"parsed": [pickle.dumps(parsed)]}
+
+        return parse
+
+
+@dataclass
+class _Embed:
+    """The second stage."""
+
+    load: Load
+    sha256: str
+    versions: frozenset[str]
+    keys: frozenset[str]
+
+    def __call__(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Open the model; return what embeds a batch."""
+        embedder = _opened(self.load, self.sha256)
+
+        def embed_batch(batch: dict[str, Any]) -> dict[str, Any]:
+            found: list[Parsed] = [pickle.loads(row) for row in batch["parsed"]]
+            wanted = [self._wanted(parsed) for parsed in found]
+            words = {key: text for keys in wanted for key, text in keys.items()}
+            made = dict(zip(words, embedder.encode_documents(list(words.values())), strict=True)) if words else {}
+            rows = [(parsed, {key: made[key] for key in keys}) for parsed, keys in zip(found, wanted, strict=True)]
+            return {"made": [pickle.dumps(row) for row in rows]}
+
+        return embed_batch
+
+    def _wanted(self, parsed: Parsed) -> dict[str, str]:
+        if not parsed.chunks or parsed.note.version in self.versions:
+            return {}
+        words = [one.words for one in parsed.chunks]
+        return {key: text for text in words if (key := key_of(text)) not in self.keys}
+
+
+def _opened(load: Load, sha256: str) -> "Embedder":
+    embedder = load()
+    if embedder.model.sha256 != sha256:
+        raise EmbedderUnavailable(
+            f"a machine of the cluster has another model of the name {embedder.model.name}; install the same one on all"
+        )
+    return embedder
+
+
+class _Stage:
+    """What Ray builds once on a worker and then calls; Ray wants a class, and ours are made of values."""
+
+    def __init__(self, opening: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
+        self._call = opening()
+
+    def __call__(self, batch: dict[str, Any]) -> Any:
+        return self._call(batch)
+
+
+# --------------------------------------------------------------------------------------------------------- Ray
+
+
+def _pipeline(ray: Any, rows: list[dict[str, bytes]], parse: _Parse, embedding: _Embed) -> Any:
+    """Return the dataset of what the files come to; nothing runs until it is read."""
+    from ray.data import ActorPoolStrategy, DataContext, from_items
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    context.execution_options.verbose_progress = False
+    cores, graphics, machines = _resources(ray)
+    share = 1.0 if cores >= 2 else 0.5  # both stages must fit at the same time
+    blocks = max(1, min(len(rows) // PARSED_TOGETHER, int(4 * cores)))
+    parsed = from_items(rows, override_num_blocks=blocks).map_batches(
+        _Stage,
+        fn_constructor_args=[parse],
+        batch_size=PARSED_TOGETHER,
+        num_cpus=share,
+        compute=ActorPoolStrategy(min_size=1, max_size=max(1, int(cores // 2))),
+    )
+    # On CPUs one model a machine, since it uses every core that it is given.
+    size = int(graphics) or machines
+    return parsed.map_batches(
+        _Stage,
+        fn_constructor_args=[embedding],
+        batch_size=EMBEDDED_TOGETHER,
+        num_cpus=share if graphics else max(share, float(cores // machines // 2)),
+        num_gpus=1 if graphics else 0,
+        compute=ActorPoolStrategy(min_size=1, max_size=size),
+    )
+
+
+def _resources(ray: Any) -> tuple[float, float, int]:
+    """Return cores, GPUs and machines of the cluster."""
+    found = ray.cluster_resources()
+    machines = sum(1 for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU"))
+    return float(found.get("CPU", 1)), float(found.get("GPU", 0)), max(1, machines)
+
+
+@contextmanager
+def _started(cpus: int | None) -> Iterator[Any]:
+    """Yield Ray, connected to the cluster that RAY_ADDRESS names, else started here and stopped at the end."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        for name, value in _LOCAL_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EngineUnavailable("Ray is not installed; run: pip install 'study-assistant[ray]'") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address:
+        ray.init(address=address, **quiet)
+    else:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+    _hush()
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _hush() -> None:
+    import logging
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what Ray raises into one line; an error of ours that happened on a worker stays what it was."""
+    try:
+        yield
+    except (StudyError, ImportError):
+        raise
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise _told(error) from error
+    except Exception as error:  # Ray's own errors, which are known only where it is installed
+        if type(error).__module__.partition(".")[0] != "ray":
+            raise
+        raise _told(error) from error
+
+
+def _told(error: BaseException) -> StudyError:
+    seen: BaseException | None = error
+    while seen is not None:
+        cause = getattr(seen, "cause", None)
+        for one in (seen, cause):
+            if isinstance(one, StudyError):
+                return one
+        seen = seen.__cause__ or seen.__context__
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    return EngineUnavailable(f"Ray failed ({line}); the index stays as it was; run: ask ingest")

@@ -1,0 +1,88 @@
+"""The bench works at all: each row is measured, at sizes that mean nothing."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from eval import bench, bench_notes
+from eval.bench_measure import QUICK, Place, Row, Took, in_turns, process_row, share, times_faster, told
+from eval.bench_pdf import make, right
+from eval.bench_sync import lost_share
+from ingest.read.pdf import read
+
+
+def took(seconds: float) -> Took:
+    return Took(seconds, 2 * seconds, 100.0, "")
+
+
+def test_a_row_is_a_line_of_markdown() -> None:
+    row = Row("help", "0.05 s", "", "", "≤ 0.25 s", True)
+    assert str(row) == "| help | 0.05 s | – | – | ≤ 0.25 s | yes |"
+
+
+def test_a_ratio_is_the_median_of_the_turns_not_of_the_times() -> None:
+    assert times_faster([1, 10, 1], [4, 30, 5]) == 4
+    row = process_row("sync", [took(1), took(2), took(1)], [took(50), took(98), took(60)], 50)
+    assert (row.ratio, row.met) == ("50.0 (CPU 50.0)", True)
+    assert told([took(1), took(3)]) == "2.00 s (1.00–3.00), CPU 4.00 s"
+
+
+def test_who_goes_first_changes_from_turn_to_turn() -> None:
+    order: list[str] = []
+    assert in_turns(2, lambda: order.append("a"), lambda: order.append("b")) == [[None, None], [None, None]]
+    assert order == ["a", "b", "b", "a"]
+
+
+def test_a_share_of_values_is_a_value() -> None:
+    assert share([5, 1, 4, 2, 3], 0.5) == 3
+    assert share([1], 0.95) == 1
+
+
+def test_tokens_beyond_what_the_model_reads_are_lost() -> None:
+    assert lost_share([100, 300], 254) == (46 / 400, 400)
+
+
+def test_new_notes_are_the_same_for_the_same_seed_and_never_repeat_a_paragraph() -> None:
+    notes = [bench_notes.note(random.Random(seed), 1000) for seed in (1, 1, 2)]
+    assert notes[0] == notes[1] != notes[2]
+    assert notes[0].startswith("# ")
+    paragraphs = [part for note in notes[1:] for part in note.split("\n\n") if len(part) > 100]
+    assert max(Counter(paragraphs).values()) == 1
+
+
+def test_new_chunks_stand_where_they_say() -> None:
+    found = list(bench_notes.chunks(45, seed=1))
+    assert [found[0].path, found[44].path] == ["course-0/note-00000.md", "course-2/note-00002.md"]
+    assert len({chunk.id for chunk in found}) == 45
+
+
+def test_a_pdf_of_known_words_has_ligatures_and_broken_words() -> None:
+    data, words = make(1, columns=1, ligatures=True, breaks=True, seed=5)
+    assert words.total() > 300
+    assert right("The first, the second", Counter({"the": 2, "first": 1, "third": 1})) == 0.75
+    assert right(read(Path("a.pdf"), data).text, words) > 0.98
+
+
+def test_what_fails_becomes_a_row_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(place: Place) -> None:
+        raise OSError("no | disk")
+
+    monkeypatch.setitem(bench.BENCHES, "help", broken)
+    (row,) = bench.measure(Place(tmp_path, QUICK), ["help"])
+    assert (row.ours, row.met) == (r"failed: OSError: no \| disk", False)
+
+
+@pytest.mark.slow
+def test_every_bench_measures(tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "models").symlink_to(models)
+    out = tmp_path / "bench.md"
+    bench.main(["--quick", "--folder", str(tmp_path), "--out", str(out)])
+    page = out.read_text(encoding="utf-8")
+    assert page == capsys.readouterr().out
+    assert "failed" not in page
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 20
+    assert "| tokens lost to truncation" in page

@@ -1,0 +1,149 @@
+"""Ray runs here with two cores, on 127.0.0.1; what it makes is compared with the local engine, point for point."""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ingest.embed import Embedder
+from ingest.errors import EmbedderUnavailable
+from ingest.index import payload_of
+from ingest.ledger import Note
+from ingest.settings import IngestSettings
+from ingest.shelf import Shelf
+from ingest.spread import Here, Made, Ray, _started
+from ingest.walk import walk
+from tests.conftest import ROOT
+from tests.fakes import HashedEmbedder
+
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pytestmark = pytest.mark.slow
+
+WORDS = (
+    "FSDP shards parameters gradients optimizer states across ranks while DDP keeps a replica on each and reduces "
+    "them after the backward pass attention scales with the square of the sequence π 訓練 naïve café"
+).split()
+
+
+def sentence(dice: random.Random, count: int) -> str:
+    return " ".join(dice.choices(WORDS, k=count)).capitalize() + "."
+
+
+def note(dice: random.Random, number: int) -> tuple[str, bytes]:
+    """Return the name and the bytes of a note in one of eight formats."""
+    said = [sentence(dice, dice.randrange(5, 60)) for _ in range(dice.randrange(1, 8))]
+    paragraphs = "\n\n".join(said)
+    forms = [
+        ("md", f"# Note {number}\n\n{paragraphs}\n\n## More\n\n| a | b |\n|---|---|\n| {number} | 2 |\n"),
+        ("txt", paragraphs),
+        ("py", f'"""{said[0]}"""\n\n\ndef note_{number}() -> int:\n    return {number}\n'),
+        ("csv", "question,answer\n" + "".join(f"{number},{line}\n" for line in said)),
+        ("html", f"<main><h1>Note {number}</h1>" + "".join(f"<p>{line}</p>" for line in said) + "</main>"),
+        ("vtt", f"WEBVTT\n\n00:00.000 --> 00:09.000\n{said[0]}\n"),
+        ("ipynb", json.dumps({"cells": [{"cell_type": "markdown", "source": said}], "nbformat": 4, "metadata": {}})),
+        ("txt", "" if number % 3 else "\0\1\2" * 40),  # empty, or no text at all
+    ]
+    suffix, text = forms[number % len(forms)]
+    return f"course-{number % 5}/note-{number}.{suffix}", text.encode()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two hundred notes."""
+    dice = random.Random(7)
+    for number in range(200):
+        name, data = note(dice, number)
+        path = tmp_path / "notes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A Ray that all tests of this file share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        with _started(2) as ray:
+            yield ray
+
+
+def shelf_of(folder: Path, embedder: Embedder) -> Shelf:
+    return Shelf(IngestSettings(home=folder / "home", notes=folder / "notes"), embedder=embedder)
+
+
+def points(made: Sequence[Made], embedder: Embedder) -> dict[str, tuple[dict[str, Any], Any]]:
+    """Return payload and vector by id, as sync would write them: what has no vector yet is embedded."""
+    chunks = [one for parsed, _ in made for one in parsed.chunks or ()]
+    vectors = {key: vector for _, its in made for key, vector in its.items()}
+    rest = {one.key: one.words for one in chunks if one.key not in vectors}
+    vectors |= dict(zip(rest, embedder.encode_documents(list(rest.values())), strict=True))
+    return {one.id: (payload_of(one), vectors[one.key]) for one in chunks}
+
+
+def rows(made: Sequence[Made]) -> list[tuple[Note, str]]:
+    return [(replace(parsed.note, read_ns=0), parsed.text) for parsed, _ in made]
+
+
+def test_two_hundred_files_come_to_the_same_points_as_here(folder: Path, cluster: Any, models: Path) -> None:
+    (folder / "home").mkdir()
+    (folder / "home" / "models").symlink_to(models)
+    shelf = Shelf(IngestSettings(home=folder / "home", notes=folder / "notes"))
+    files = walk(shelf.notes).files
+    here = list(Here().make(shelf, files, {}, again=False))
+    there = list(Ray().make(shelf, files, {}, again=False))
+
+    assert len(here) == 200
+    assert rows(there) == rows(here)
+    assert {parsed.note.state for parsed, _ in here} == {"indexed", "empty", "failed"}
+    ours, theirs = points(here, shelf.embedder), points(there, shelf.embedder)
+    assert len(ours) > 250
+    assert all(one.key in vectors for parsed, vectors in there for one in parsed.chunks or ())
+    assert {id_: payload for id_, (payload, _) in theirs.items()} == {
+        id_: payload for id_, (payload, _) in ours.items()
+    }
+    assert max(float(np.abs(ours[id_][1] - theirs[id_][1]).max()) for id_ in ours) < 1e-6
+
+
+def test_what_has_the_bytes_that_it_had_is_not_parsed_again(folder: Path, cluster: Any) -> None:
+    shelf = shelf_of(folder, HashedEmbedder())
+    files = walk(shelf.notes).files[:20]
+    known = {parsed.note.path: parsed.note for parsed, _ in Here().make(shelf, files, {}, again=False)}
+    edited = shelf.notes / files[0].path
+    edited.write_bytes(edited.read_bytes() + b"\n\nOne more sentence.\n")
+    there = list(Ray(load=HashedEmbedder).make(shelf, files, known, again=False))
+    assert [parsed.chunks is None for parsed, _ in there].count(False) == 1 + sum(
+        note.state != "indexed" for note in known.values()
+    )
+
+
+def test_an_error_of_ours_on_a_worker_comes_back_as_it_was(folder: Path, cluster: Any) -> None:
+    shelf = shelf_of(folder, HashedEmbedder())
+    with pytest.raises(EmbedderUnavailable, match="a machine of the cluster has another model"):
+        list(Ray(load=OtherModel).make(shelf, walk(shelf.notes).files[:3], {}, again=False))
+
+
+class OtherModel(HashedEmbedder):
+    """Another model of the same name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = replace(self.model, sha256="1" * 64)
+
+
+def test_the_ray_that_is_started_here_listens_on_this_machine_alone(cluster: Any) -> None:
+    assert [name for name in cluster.cluster_resources() if name.startswith("node:1")] == ["node:127.0.0.1"]
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_no_file_needs_no_ray(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    assert list(Ray().make(shelf_of(tmp_path, HashedEmbedder()), [], {}, again=False)) == []
