@@ -9,12 +9,12 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from assistant import prompt as prompting
-from assistant.cite import Citation, Cited, Sentence, resolve
-from assistant.errors import QuestionRejected, ServerError
+from assistant.cite import UNSUPPORTED, Citation, Cited, Sentence, resolve
+from assistant.errors import NoSuchCourse, QuestionRejected, ServerError
 from assistant.prompt import NOT_IN_NOTES, Prompt
 from assistant.quote import quote
 from assistant.refuse import Verdict, judge, load_calibration
@@ -30,6 +30,7 @@ MOST_CHARACTERS = 4000
 """Longest question."""
 NEAREST = 3
 """How many notes are named where the notes don't answer."""
+QUOTES = "sentences of your notes, word for word"
 NO_MODEL = "no model answered, so these are sentences of your notes, word for word"
 
 
@@ -54,7 +55,10 @@ class Answer:
     """Where the notes don't answer: the notes that come nearest."""
     notice: str
     """One line about what went otherwise than planned: no model, a broken answer. Often empty."""
+    usage: dict[str, int]
+    """Tokens that the server counted: prompt_tokens, cached_tokens, answer_tokens; empty where it counted none."""
     timings_ms: dict[str, float]
+    """Milliseconds of each step, and their total. `retrieve` contains the steps named `retrieve.…`."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask --json` prints."""
@@ -68,6 +72,7 @@ class Answer:
             "passages": [_passage_json(n, passage) for n, passage in enumerate(self.passages, start=1)],
             "nearest": list(self.nearest),
             "notice": self.notice,
+            "usage": self.usage,
             "timings_ms": {step: round(took, 2) for step, took in self.timings_ms.items()},
         }
 
@@ -120,14 +125,20 @@ class Wrote:
 Event = Found | Asked | Wrote | Answer
 
 
-@dataclass
 class _Stopwatch:
-    laps: dict[str, float] = field(default_factory=dict)
-    started: float = field(default_factory=time.perf_counter)
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._started = self._last = time.perf_counter()
 
-    def lap(self, name: str) -> None:
-        """Note milliseconds since the question came."""
-        self.laps[name] = (time.perf_counter() - self.started) * 1000
+    def lap(self, step: str) -> None:
+        """Note the milliseconds since the last lap."""
+        now = time.perf_counter()
+        self.laps[step] = (now - self._last) * 1000
+        self._last = now
+
+    def total(self) -> None:
+        """Note the milliseconds since the question came."""
+        self.laps["total"] = (time.perf_counter() - self._started) * 1000
 
 
 def check_question(question: str) -> str:
@@ -166,7 +177,7 @@ def answer(
         use_model: False: quote, though a model may be there.
 
     Raises:
-        QuestionRejected: The question is empty or too long.
+        QuestionRejected, NoSuchCourse: It can't be asked so.
         NotIndexed, IndexMismatch, IndexUnavailable, EmbedderUnavailable: There is nothing to answer from.
     """
     question = check_question(question)
@@ -174,36 +185,48 @@ def answer(
     with ThreadPoolExecutor(max_workers=1) as pool:  # the server is looked for while the passages are
         finding = pool.submit(_find_model, settings) if use_model else None
         view, embedder = shelf.view(), shelf.embedder
+        reranker, entailment = _reranker(settings), _entailment(settings) if use_model else None
+        course = _course(course, shelf)
+        watch.lap("open")
         retrieval = retrieve(
             question,
             view,
             embedder,
             top_k=top_k or settings.top_k,
             course=course,
-            reranker=_reranker(settings),
+            reranker=reranker,
             text_of=shelf.ledger.text,
         )
-        calibration = load_calibration(embedder.model, settings.home)
-        verdict = judge(retrieval, calibration)
-        watch.lap("retrieved")
+        verdict = judge(retrieval, load_calibration(embedder.model, settings.home))
+        watch.lap("retrieve")
+        watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
         yield Found(retrieval, verdict)
-        model = finding.result() if finding else "--no-llm was given"
-    watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
+        model = finding.result() if finding else None
+        watch.lap("find_model")
 
-    draft = Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", watch.laps)
+    draft = Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps)
     if not retrieval.passages or not verdict.answerable:
-        watch.lap("total")
-        yield _not_in_notes(draft)
-        return
-    if isinstance(model, str):
-        draft = _quoted(draft, quote(question, retrieval, embedder), f"{NO_MODEL}: {model}")
+        done = _not_in_notes(draft, retrieval)
+    elif model is None or isinstance(model, str):
+        notice = f"{NO_MODEL}: {model}" if model else QUOTES
+        done = _quoted(draft, quote(question, retrieval, embedder), notice)
+        watch.lap("quote")
     else:
-        draft = yield from _ask(draft, model, retrieval, settings, watch, shelf.embedder)
+        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment)
     if not verdict.calibrated:
         note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
-        draft = replace(draft, notice="; ".join(filter(None, (draft.notice, note))))
-    watch.lap("total")
-    yield draft
+        done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
+    watch.total()
+    yield done
+
+
+def _course(name: str, shelf: Shelf) -> str:
+    """Return a course as it is named in the index."""
+    name = name.strip("/")
+    courses = sorted({path.split("/")[0] for path in shelf.ledger.notes() if "/" in path}) if name else []
+    if name and name not in courses:
+        raise NoSuchCourse(name, courses)
+    return name
 
 
 def _reranker(settings: AssistantSettings) -> Reranker | None:
@@ -230,8 +253,8 @@ def _find_model(settings: AssistantSettings) -> Any:
     return found.reason if isinstance(found, llm.Absent) else found
 
 
-def _not_in_notes(draft: Answer) -> Answer:
-    nearest = tuple(dict.fromkeys(passage.chunk.path for passage in draft.passages))[:NEAREST]
+def _not_in_notes(draft: Answer, retrieval: Retrieval) -> Answer:
+    nearest = tuple(dict.fromkeys(passage.chunk.path for passage in retrieval.candidates))[:NEAREST]
     return replace(draft, outcome=NOT_IN_THE_NOTES, nearest=nearest)
 
 
@@ -255,43 +278,53 @@ def _ask(
     settings: AssistantSettings,
     watch: _Stopwatch,
     embedder: Embedder,
+    entailment: Entailment | None,
 ) -> Generator[Event, None, Answer]:
     most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
     prompt = prompting.build(draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most)
-    watch.lap("prompted")
+    watch.lap("prompt")
     yield Asked(prompt)
     room = min(settings.llm_max_answer_tokens, max(16, model.context_tokens - prompt.tokens))
-    text, notice = "", ""
+    text, notice, cut, shown = "", "", False, False
+    usage: dict[str, int] = {}
     try:
         with closing(model.stream(prompt.messages, max_tokens=room)) as deltas:
             for delta in deltas:
                 if (delta.text or delta.reasoning) and "first_token" not in watch.laps:
                     watch.lap("first_token")
-                if delta.restart:
-                    text = ""
-                text += delta.text
-                if delta.text or delta.reasoning or delta.restart:
-                    yield Wrote(delta.text, delta.reasoning, delta.restart)
+                text = delta.text if delta.restart else text + delta.text
+                # A text that may yet become the word for 'not in the notes' is held back.
+                if shown or not NOT_IN_NOTES.startswith(text.strip(" *`\n")):
+                    yield Wrote(delta.text if shown and not delta.restart else text, delta.reasoning, delta.restart)
+                    shown = True
+                elif delta.reasoning:
+                    yield Wrote(thinking=delta.reasoning)
                 if delta.finish_reason == "length":
                     notice = "the answer was cut at its limit (STUDY_LLM_MAX_ANSWER_TOKENS)"
                 if delta.usage:
-                    watch.laps["prompt_tokens"] = delta.usage.prompt_tokens
-                    watch.laps["answer_tokens"] = delta.usage.completion_tokens
+                    usage = {
+                        "prompt_tokens": delta.usage.prompt_tokens,
+                        "cached_tokens": delta.usage.cached_tokens,
+                        "answer_tokens": delta.usage.completion_tokens,
+                    }
     except ServerError as error:
-        text, notice = error.partial, str(error)
-    watch.lap("written")
-    if NOT_IN_NOTES in text[: len(NOT_IN_NOTES) + 20] or NOT_IN_NOTES.replace("_", " ") in text[:30]:
-        return replace(_not_in_notes(draft), model=model.name)
+        text, notice, cut = error.partial, str(error), True
+    watch.lap("write")
+    said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
     if not text.strip():
         return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
-    cited = resolve(text, draft.passages[: prompt.passages], _entailment(settings))
+    cited = resolve(said, draft.passages[: prompt.passages], entailment)
+    watch.lap("check")
+    if said != text and not any(sentence.supported for sentence in cited.sentences):
+        return replace(_not_in_notes(draft, retrieval), model=model.name, usage=usage)
     return replace(
         draft,
         answer=cited.text,
-        marked=cited.marked,
+        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip() if cut else cited.marked,
         outcome=ANSWERED,
         model=model.name,
         sentences=cited.sentences,
         citations=cited.citations,
         notice=notice,
+        usage=usage,
     )

@@ -19,8 +19,10 @@ WINDOW = 3
 """Most sentences of a passage that one citation quotes."""
 
 _MARK = re.compile(
-    r"[ \t]*(?:\[(?:passages?\s*)?(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()|【(\d{1,3})[^】]*】)", re.IGNORECASE
+    r"[ \t]*(?:\[\^?(?:passages?\s*)?(?:n\s*=\s*)?(\d{1,3}(?:\s*[,;–-]\s*\^?\d{1,3})*)\](?!\()|【(\d{1,3})[^】]*】)",
+    re.IGNORECASE,
 )
+"""[1], [1, 2], [1-3], [^1], [passage 1], 【1†source】: as models write them."""
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 
 
@@ -79,7 +81,11 @@ def resolve(answer: str, passages: Sequence[Passage], entailment: Entailment | N
     found: list[Sentence] = []
     warnings: list[tuple[int, str]] = []
     spans = sentences.spans(text)
-    for (start, end), (following, _) in zip(spans, [*spans[1:], (len(text) + 1, 0)], strict=True):
+    fences = [match.span() for match in _CODE.finditer(text) if match[0].startswith("```")]
+    beginnings = [*(start for start, _ in spans), len(text) + 1]
+    for (start, end), following in zip(spans, beginnings[1:], strict=True):
+        if not is_statement(text, start, end) or any(first <= start < last for first, last in fences):
+            continue
         numbers = tuple(dict.fromkeys(n for at, n in marks if start < at <= following))
         cited = [_readable(passages[n - 1]) for n in numbers]
         supported = bool(numbers) and supports(text[start:end], cited, entailment)
@@ -123,10 +129,26 @@ def _without_marks(answer: str, passages: int) -> tuple[str, list[tuple[int, int
         parts.append(answer[at : match.start()])
         length += match.start() - at
         at = match.end()
-        for number in re.findall(r"\d+", match[1] or match[2]):
-            if 1 <= int(number) <= passages:
-                marks.append((length, int(number)))
+        marks += [(length, n) for n in _numbers(match[1] or match[2]) if 1 <= n <= passages]
     return "".join([*parts, answer[at:]]), marks
+
+
+def _numbers(mark: str) -> list[int]:
+    """Return what '1, 3-5' names: 1, 3, 4, 5."""
+    found: list[int] = []
+    for part in re.split(r"[,;]", mark.replace("^", "")):
+        first, _, last = part.replace("–", "-").partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def is_statement(text: str, start: int, end: int) -> bool:
+    """Return whether a sentence of `text` claims something: no heading, table head, front matter or 'as follows:'."""
+    line = text.rfind("\n", 0, start) + 1
+    following = text[end:].lstrip(" \t|").removeprefix("\n")[:200].split("\n")[0]
+    table_head = text[line:end].lstrip().startswith("|") and bool(re.fullmatch(r"\s*\|?[\s:|-]{3,}\|?\s*", following))
+    heading = text[line:start].lstrip().startswith("#")
+    return not (heading or table_head or text.startswith("---", start) or text[start:end].rstrip("*_ ").endswith(":"))
 
 
 def _insert(text: str, marks: Sequence[tuple[int, str]]) -> str:
@@ -141,7 +163,8 @@ def _insert(text: str, marks: Sequence[tuple[int, str]]) -> str:
 
 def best_quote(saying: str, text: str) -> Span:
     """Return the one to three neighbouring sentences of `text` that share most with `saying`."""
-    spans = sentences.spans(text) or [(0, len(text))]
+    every = sentences.spans(text) or [(0, len(text))]
+    spans = [span for span in every if is_statement(text, *span)] or every
     wanted = stems(saying)
     own = [stems(text[start:end]) for start, end in spans]
     best, chosen = -1.0, spans[0]

@@ -2,6 +2,7 @@
 
 StudyError                  (ingest.errors)
 ├── QuestionRejected        an empty or endless question
+├── NoSuchCourse            a course that no note belongs to
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -24,6 +25,14 @@ class QuestionRejected(StudyError):
     """The question can't be asked as it is."""
 
 
+class NoSuchCourse(StudyError):
+    """No indexed note is in that sub-folder."""
+
+    def __init__(self, name: str, courses: list[str]) -> None:
+        there = ", ".join(courses) or "none: the notes have no sub-folders"
+        super().__init__(f"no note belongs to a course {name}; courses: {there}")
+
+
 class ServerError(StudyError):
     """The model server did not give a whole answer; the passages can be shown all the same."""
 
@@ -40,7 +49,7 @@ class ServerUnreachable(ServerError):
         self,
         url: str,
         reason: str,
-        remedy: str = "start one there, or set STUDY_LLM_URL",
+        remedy: str = "start one (vllm serve MODEL), or set STUDY_LLM_URL",
         *,
         retry_after: float | None = None,
     ) -> None:

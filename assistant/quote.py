@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assistant.cite import Citation, Cited, Sentence, cite
+from assistant.cite import Citation, Cited, Sentence, cite, is_statement
 from assistant.retrieve import Passage, Retrieval
 from assistant.words import stems
 from ingest import sentences
@@ -53,20 +53,26 @@ def _candidates(question: str, passages: Sequence[Passage]) -> list[tuple[Passag
     """Return sentences with their share of the question's words, at most `CANDIDATES`, in reading order."""
     wanted = stems(question)
     found: list[tuple[Passage, Span, float]] = []
+    others: list[tuple[Passage, Span, float]] = []
     for passage in passages:
         text = passage.chunk.text
         for start, end in sentences.spans(text):
             own = stems(text[start:end])
-            if len(own) >= LEAST_STEMS and _is_statement(text, start, end):
-                found.append((passage, (start, end), len(wanted & own) / max(1, len(wanted))))
+            told = passage, (start, end), len(wanted & own) / max(1, len(wanted))
+            whole = is_statement(text, start, end) and _is_whole(text[start:end], len(own))
+            (found if whole else others).append(told)
+    found = found or others  # a note of nothing but labels still has something to show
     best = sorted(range(len(found)), key=lambda i: (-found[i][2], i))[:CANDIDATES]
     return [found[i] for i in sorted(best)]
 
 
-def _is_statement(text: str, start: int, end: int) -> bool:
-    """Return whether a sentence can stand alone: no heading, no front matter, no 'as follows:'."""
-    line = text.rfind("\n", 0, start) + 1
-    return not (text[line:start].startswith("#") or text.startswith("---", start) or text[start:end].endswith(":"))
+def _is_whole(sentence: str, content_words: int) -> bool:
+    """Return whether a sentence says something by itself: a table row, or enough words up to a full stop."""
+    if sentence.startswith("|"):
+        return content_words > 1
+    return content_words >= LEAST_STEMS and sentence.rstrip("\"'”’»)*_`").endswith(
+        (".", "!", "?", "…", "。", "।", "؟", ";")
+    )
 
 
 def _scores(cosine: np.ndarray, found: Sequence[tuple[Passage, Span, float]]) -> np.ndarray:

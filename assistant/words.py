@@ -48,7 +48,7 @@ class Content:
     numbers: frozenset[str]
     """Written one way: 1,000 and 'thousand' are 1000, 3.50 is 3.5."""
     names: frozenset[str]
-    """Stems of the words with a capital letter, the first word left out."""
+    """Stems of the words with a capital letter; of the first word only if it has two (FSDP, PyTorch)."""
     negated: bool
 
 
@@ -66,7 +66,8 @@ def content(text: str) -> Content:
             negated = True
         elif word not in STOP_WORDS and (len(word) > 1 or not word.isascii()):
             found.add(_stem(word))
-            if position and token[0][0].isupper():
+            capitals = sum(letter.isupper() for letter in token[0])
+            if capitals > (0 if position else 1):
                 names.add(_stem(word))
     return Content(frozenset(found), frozenset(numbers), frozenset(names), negated)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ingest.read import Block, Document
 from ingest.sentences import Span, split
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same document gives other chunks."""
 MOST_CHARACTERS = 100_000
 """Longest stretch that is given to the splitter at once."""
@@ -140,14 +140,18 @@ def chunk(document: Document, *, path: str, version: str, count_tokens: CountTok
 
 
 def _pieces(document: Document, count_tokens: CountTokens, most_tokens: int) -> list[_Piece]:
-    """Return the blocks, each with the headings that stand before it, cut where they are too long."""
+    """Return the blocks, each with the headings that stand before it, cut where they are too long.
+
+    Front matter is no passage: it is left out, unless a note has nothing else.
+    """
     text = document.text
     ends = [0, *(block.end for block in document.blocks)]
     starts = [_skip_space(text, end, block.start) for end, block in zip(ends, document.blocks, strict=False)]
-    whole = [(start, block.end) for start, block in zip(starts, document.blocks, strict=True)]
-    counts = _count(text, whole, count_tokens)
+    every = [((start, block.end), block) for start, block in zip(starts, document.blocks, strict=True)]
+    body = [entry for entry in every if entry[1].kind != "meta"] or every
+    counts = _count(text, [span for span, _ in body], count_tokens)
     pieces: list[_Piece] = []
-    for (start, end), block, tokens in zip(whole, document.blocks, counts, strict=True):
+    for ((start, end), block), tokens in zip(body, counts, strict=True):
         if tokens <= most_tokens:
             pieces.append(_Piece(start, end, block, tokens))
             continue

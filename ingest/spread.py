@@ -13,8 +13,10 @@ Ray listens on every network and lets whoever connects run code; the one that is
 127.0.0.1 only, and asks for a token that nobody else knows.
 """
 
+import logging
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -108,14 +110,16 @@ class Ray:
             return
         load = self._load or partial(embed.load, shelf.settings.home.expanduser().resolve(), shelf.settings.embed_model)
         # Opened here first: two actors would both prepare it.
-        parse = _Parse(load, shelf.embedder.model.sha256, shelf.notes, shelf.settings.max_file_mb << 20)
-        parse.chunk_tokens, parse.again = shelf.chunk_tokens, again
-        embedding = _Embed(load, shelf.embedder.model.sha256, *_had(shelf, files, known, again))
+        sha256, most_bytes = shelf.embedder.model.sha256, shelf.settings.max_file_mb << 20
+        parse = _Parse(load, sha256, shelf.notes, most_bytes, shelf.chunk_tokens, again)
+        embedding = _Embed(load, sha256, *_had(shelf, files, known, again))
         with ExitStack() as stack, _errors():
             ray = stack.enter_context(_started(self._cpus))
             rows = [{"file": pickle.dumps((file, known.get(file.path)))} for file in files]
             for row in _pipeline(ray, rows, parse, embedding).iter_rows():
-                made: Made = pickle.loads(row["made"])
+                made: Made | _Failed = pickle.loads(row["made"])
+                if isinstance(made, _Failed):
+                    raise EngineUnavailable(made.message)
                 yield made
 
 
@@ -146,7 +150,14 @@ def _cutter(embedder: "Embedder", most_tokens: int) -> Callable[[Document, str, 
 # ------------------------------------------------------------------------------------------------- on the workers
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """An error of ours that happened on a worker."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Parse:
     """The first stage; what it holds is sent to the workers, what it opens stays there."""
 
@@ -154,30 +165,29 @@ class _Parse:
     sha256: str
     root: Path
     most_bytes: int
-    chunk_tokens: int = 0
-    again: bool = False
+    chunk_tokens: int
+    again: bool
 
-    def __call__(self) -> Callable[[dict[str, Any]], Iterator[dict[str, Any]]]:
+    def __call__(self) -> Callable[[dict[str, Any]], Iterator[Parsed]]:
         """Open the tokenizer; return what parses a batch."""
         embedder = _opened(self.load, self.sha256)
         known: dict[str, Note] = {}
         cut = _cutter(embedder, self.chunk_tokens)
         parser = Parser(self.root, self.most_bytes, known, cut, again=self.again)
 
-        def parse(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        def parse(batch: dict[str, Any]) -> Iterator[Parsed]:
             files = []
             known.clear()
             for file, old in map(pickle.loads, batch["file"]):
                 files.append(file)
                 if old:
                     known[file.path] = old
-            for parsed in parser.parse(files):
-                yield {"parsed": [pickle.dumps(parsed)]}
+            yield from parser.parse(files)
 
         return parse
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Embed:
     """The second stage."""
 
@@ -186,22 +196,22 @@ class _Embed:
     versions: frozenset[str]
     keys: frozenset[str]
 
-    def __call__(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def __call__(self) -> "Callable[[dict[str, Any]], Iterator[Made | _Failed]]":
         """Open the model; return what embeds a batch."""
         embedder = _opened(self.load, self.sha256)
 
-        def embed_batch(batch: dict[str, Any]) -> dict[str, Any]:
-            found: list[Parsed] = [pickle.loads(row) for row in batch["parsed"]]
+        def embed_batch(batch: dict[str, Any]) -> Iterator[Made | _Failed]:
+            found: list[Parsed | _Failed] = [pickle.loads(row) for row in batch["parsed"]]
             wanted = [self._wanted(parsed) for parsed in found]
             words = {key: text for keys in wanted for key, text in keys.items()}
             made = dict(zip(words, embedder.encode_documents(list(words.values())), strict=True)) if words else {}
-            rows = [(parsed, {key: made[key] for key in keys}) for parsed, keys in zip(found, wanted, strict=True)]
-            return {"made": [pickle.dumps(row) for row in rows]}
+            for parsed, keys in zip(found, wanted, strict=True):
+                yield parsed if isinstance(parsed, _Failed) else (parsed, {key: made[key] for key in keys})
 
         return embed_batch
 
-    def _wanted(self, parsed: Parsed) -> dict[str, str]:
-        if not parsed.chunks or parsed.note.version in self.versions:
+    def _wanted(self, parsed: "Parsed | _Failed") -> dict[str, str]:
+        if isinstance(parsed, _Failed) or not parsed.chunks or parsed.note.version in self.versions:
             return {}
         words = [one.words for one in parsed.chunks]
         return {key: text for text in words if (key := key_of(text)) not in self.keys}
@@ -217,13 +227,20 @@ def _opened(load: Load, sha256: str) -> "Embedder":
 
 
 class _Stage:
-    """What Ray builds once on a worker and then calls; Ray wants a class, and ours are made of values."""
+    """What Ray keeps on a worker and calls for each batch; it opens what it needs at the first one."""
 
-    def __init__(self, opening: Callable[[], Callable[[dict[str, Any]], Any]]) -> None:
-        self._call = opening()
+    def __init__(self, opening: Callable[[], Callable[[dict[str, Any]], Iterator[Any]]], column: str) -> None:
+        self._opening, self._column = opening, column
+        self._opened: Callable[[dict[str, Any]], Iterator[Any]] | None = None
 
-    def __call__(self, batch: dict[str, Any]) -> Any:
-        return self._call(batch)
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            if self._opened is None:
+                self._opened = self._opening()
+            for made in self._opened(batch):
+                yield {self._column: [pickle.dumps(made)]}
+        except StudyError as error:  # as a value, since Ray would tell of it in its own words
+            yield {self._column: [pickle.dumps(_Failed(str(error)))]}
 
 
 # --------------------------------------------------------------------------------------------------------- Ray
@@ -242,7 +259,7 @@ def _pipeline(ray: Any, rows: list[dict[str, bytes]], parse: _Parse, embedding: 
     blocks = max(1, min(len(rows) // PARSED_TOGETHER, int(4 * cores)))
     parsed = from_items(rows, override_num_blocks=blocks).map_batches(
         _Stage,
-        fn_constructor_args=[parse],
+        fn_constructor_args=[parse, "parsed"],
         batch_size=PARSED_TOGETHER,
         num_cpus=share,
         compute=ActorPoolStrategy(min_size=1, max_size=max(1, int(cores // 2))),
@@ -251,7 +268,7 @@ def _pipeline(ray: Any, rows: list[dict[str, bytes]], parse: _Parse, embedding: 
     size = int(graphics) or machines
     return parsed.map_batches(
         _Stage,
-        fn_constructor_args=[embedding],
+        fn_constructor_args=[embedding, "made"],
         batch_size=EMBEDDED_TOGETHER,
         num_cpus=share if graphics else max(share, float(cores // machines // 2)),
         num_gpus=1 if graphics else 0,
@@ -270,7 +287,7 @@ def _resources(ray: Any) -> tuple[float, float, int]:
 def _started(cpus: int | None) -> Iterator[Any]:
     """Yield Ray, connected to the cluster that RAY_ADDRESS names, else started here and stopped at the end."""
     address = os.environ.get("RAY_ADDRESS", "")
-    if not address:
+    if not address:  # before the import, which reads these
         for name, value in _LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
@@ -282,54 +299,33 @@ def _started(cpus: int | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address:
-        ray.init(address=address, **quiet)
-    else:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-    _hush()
+    ours: dict[str, Any] = {
+        "num_cpus": cpus,
+        "include_dashboard": False,
+        "object_store_memory": STORE_BYTES,
+        "_node_ip_address": "127.0.0.1",
+    }
+    ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **({} if address else ours))
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def _hush() -> None:
-    import logging
-
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn what Ray raises into one line; an error of ours that happened on a worker stays what it was."""
+    """Turn what Ray raises into one line."""
     try:
         yield
-    except (StudyError, ImportError):
+    except StudyError:
         raise
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise _told(error) from error
-    except Exception as error:  # Ray's own errors, which are known only where it is installed
-        if type(error).__module__.partition(".")[0] != "ray":
+    except Exception as error:  # Ray's errors share no class that is known where it is not installed
+        ours = type(error).__module__.partition(".")[0] == "ingest"
+        if ours or isinstance(error, (KeyError, TypeError, AttributeError)):
             raise
-        raise _told(error) from error
-
-
-def _told(error: BaseException) -> StudyError:
-    seen: BaseException | None = error
-    while seen is not None:
-        cause = getattr(seen, "cause", None)
-        for one in (seen, cause):
-            if isinstance(one, StudyError):
-                return one
-        seen = seen.__cause__ or seen.__context__
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-    return EngineUnavailable(f"Ray failed ({line}); the index stays as it was; run: ask ingest")
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines() or [""]
+        raise EngineUnavailable(
+            f"Ray failed ({type(error).__name__}: {lines[0][:200]}); the index stays as it was; run: ask ingest"
+        ) from error

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from assistant.answer import Answer, Asked, Found, Wrote, answer, check_question
-from assistant.errors import QuestionRejected
+from assistant.errors import NoSuchCourse, QuestionRejected
 from assistant.settings import AssistantSettings
 from ingest.errors import NotIndexed
 from ingest.shelf import Shelf
@@ -129,6 +129,7 @@ def test_a_server_that_dies_mid_stream_leaves_what_it_said_and_the_passages(
     assert done.outcome == "answered"
     assert SAYS.startswith(done.answer.split(" [")[0][:20])
     assert "broke off" in done.notice
+    assert not done.marked.endswith("[unsupported]")
     assert done.passages
 
 
@@ -207,6 +208,63 @@ def test_a_course_keeps_the_search_in_its_folder(corpus_settings: AssistantSetti
     assert {passage.chunk.course for passage in done.passages} == {"foundations"}
 
 
-def test_a_course_that_does_not_exist_has_nothing_to_say(corpus_settings: AssistantSettings) -> None:
-    done, _ = ask(corpus_settings, course="no-such-course")
-    assert (done.outcome, done.passages) == ("not_in_notes", ())
+def test_a_course_that_does_not_exist_is_told_with_those_that_do(corpus_settings: AssistantSettings) -> None:
+    with pytest.raises(NoSuchCourse, match=r"no note belongs to a course nope; courses: architecture, career, .*labs"):
+        ask(corpus_settings, course="nope")
+    assert ask(corpus_settings, course="infrastructure/")[0].outcome == "quoted"
+
+
+@pytest.mark.parametrize("reply", ["NOT_IN_NOTES", "**NOT_IN_NOTES**", "The passages do not say so. NOT_IN_NOTES"])
+def test_the_word_for_not_in_the_notes_never_reaches_the_reader(corpus_settings: AssistantSettings, reply: str) -> None:
+    with FakeServer(reply) as server:
+        done, events = ask(with_server(corpus_settings, server))
+    assert done.outcome == "not_in_notes"
+    assert "NOT_IN_NOTES" not in done.answer
+    if reply.strip("*") == "NOT_IN_NOTES":
+        assert [event.text for event in events if isinstance(event, Wrote)] == []
+
+
+def test_a_supported_answer_survives_a_stray_word_for_not_in_the_notes(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(f"{SAYS} NOT_IN_NOTES") as server:
+        done, _ = ask(with_server(corpus_settings, server))
+    assert (done.outcome, done.answer) == ("answered", SAYS)
+
+
+def test_headings_tables_and_code_of_an_answer_are_not_judged_and_stay_whole(
+    corpus_settings: AssistantSettings,
+) -> None:
+    reply = (
+        f"## Differences\n\nIn short:\n\n{SAYS}\n\n| What | DDP |\n|---|---|\n"
+        "\n```python\nx = shards[1]  # not a mark\n```\n"
+    )
+    with FakeServer(lambda messages: reply) as server:
+        done, _ = ask(with_server(corpus_settings, server))
+    assert [sentence.text for sentence in done.sentences] == [SAYS.replace(" [1]", "")]
+    assert "[unsupported]" not in done.marked
+    assert "```python\nx = shards[1]" in done.answer
+
+
+def test_tokens_are_no_timings_and_the_steps_add_up(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS) as server:
+        done, _ = ask(with_server(corpus_settings, server))
+    assert set(done.usage) == {"prompt_tokens", "cached_tokens", "answer_tokens"}
+    steps = sum(took for step, took in done.timings_ms.items() if "." not in step and step != "total")
+    assert steps <= done.timings_ms["total"] + 0.01
+
+
+def test_a_row_of_a_table_can_be_quoted(settings: AssistantSettings) -> None:
+    (settings.notes / "ports.md").write_text(
+        "# Ports\n\n| Service | Port |\n|---|---|\n| Prometheus | 9090 |\n| Grafana | 3000 |\n"
+    )
+    sync(Shelf(settings))
+    done, _ = ask(settings, "Which port does Prometheus use?")
+    assert "| Prometheus | 9090 |" in [citation.quote for citation in done.citations]
+
+
+def test_front_matter_is_never_quoted(settings: AssistantSettings) -> None:
+    (settings.notes / "zebra.md").write_text(
+        "---\ntitle: Zebras\ntags: [zebras, stripes, hooves]\n---\n\n# Zebras\n\nZebras have stripes and hooves.\n"
+    )
+    sync(Shelf(settings))
+    done, _ = ask(settings, "Do zebras have stripes, tags and hooves?")
+    assert [citation.quote for citation in done.citations] == ["Zebras have stripes and hooves."]

@@ -246,7 +246,8 @@ def test_the_terminal_shows_the_answer_as_it_is_written(notes: Path, monkeypatch
         monkeypatch.setenv("STUDY_LLM_URL", server.url)
         monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
         shown = on_a_terminal("What do zebras have?", notes)
-    assert "Zebras have \x1b[1mblack\x1b[0m and white stripes" in shown
+    assert "Zebras have \x1b[1m**black**\x1b[0m and white stripes" in shown
+    assert "Zebras have \r" in shown  # on the way there
     assert "zebra.md" in shown
 
 

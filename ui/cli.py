@@ -44,7 +44,9 @@ class _Group(DefaultGroup):  # type: ignore[misc]
             if isinstance(error, BrokenPipeError):
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(
+                f"{where}{error.strerror or error} (is STUDY_HOME a folder to write in?)"
+            ) from error
 
 
 @click.group(
@@ -156,13 +158,18 @@ def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
     from assistant.visible import visible
     from ui import show
 
+    screen = show.console()
     text = ""
-    with Live(Text(""), console=show.console(), transient=True, refresh_per_second=12) as live:
+    with contextlib.ExitStack() as stack:
+        live: Live | None = None
 
         def write(piece: str, restart: bool) -> None:
-            nonlocal text
+            nonlocal text, live
             text = piece if restart else text + piece
-            live.update(Text(visible(text)))
+            if live is None:
+                live = stack.enter_context(Live(console=screen, transient=True, refresh_per_second=12))
+            lines = Text(visible(text)).wrap(screen, screen.width)
+            live.update(Text("\n").join(lines[-(screen.height - 2) :]))  # the end, where it is taller than the screen
 
         yield write
 
@@ -173,8 +180,9 @@ def _index_first(shelf: "Shelf") -> None:
         return
     from ui import show
 
-    click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
-    report = _sync(shelf)
+    if shelf.notes.is_dir():
+        click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
+    report = _sync(shelf, wait=True)  # another first question may be at it
     if not report.chunks:
         click.echo(show.report_text(report), err=True)
         raise click.ClickException(
@@ -225,8 +233,13 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait:
     if fresh and paths:
         raise click.UsageError("--fresh rebuilds the whole index; leave the paths out")
     shelf = _shelf(_settings())
+    within = [shelf.relative(path) for path in paths]
+    known = shelf.ledger.notes() if within else {}
+    for name in within:
+        if not (shelf.notes / name).exists() and not any(path == name or path.startswith(f"{name}/") for path in known):
+            raise click.ClickException(f"there is no {show.line_of(name)} in {show.line_of(str(shelf.notes))}")
     options: dict[str, Any] = {
-        "within": [shelf.relative(path) for path in paths],
+        "within": within,
         "fresh": fresh,
         "dry_run": dry_run,
         "wait": wait,
@@ -260,7 +273,7 @@ def status(as_json: bool) -> None:
     rows.append(("files", ", ".join(f"{count} {state}" for state, count in found["by_state"].items()) or "none"))
     rows.append(("courses", ", ".join(show.line_of(name) for name in found["courses"]) or "none"))
     rows += [("chunks", str(found["chunks"])), ("model server", show.line_of(found["model_server"]))]
-    rows.append(("refusal", found["calibration"]))
+    rows.append(("refusal", "calibrated" if found["calibration"] else "off: run ask calibrate"))
     click.echo(show.table(rows))
     for note in found["problems"]:
         click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")

@@ -44,7 +44,9 @@ def answer_text(answer: "Answer") -> str:
 
 def _place(n: int, passage: "Passage") -> str:
     chunk = passage.chunk
-    return f"  {n}. {line_of(chunk.path)}, {line_of(chunk.place_at(chunk.start).locator)}"
+    words = line_of(chunk.text)
+    start = words if len(words) <= 300 else words[:300].rsplit(" ", 1)[0] + " …"
+    return f"  {n}. {line_of(chunk.path)}, {line_of(chunk.place_at(chunk.start).locator)}\n    “{start}”"
 
 
 def explain_text(found: "Found", asked: "Asked | None", answer: "Answer") -> str:
@@ -66,8 +68,10 @@ def explain_text(found: "Found", asked: "Asked | None", answer: "Answer") -> str
         for message in asked.prompt.messages:
             lines.append(f"  {message['role']}:")
             lines += [f"    {visible(line)}" for line in message["content"].splitlines()]
-    lines += ["", "Milliseconds (and tokens)"]
+    lines += ["", "Milliseconds"]
     lines += [f"  {step:<20} {took:8.1f}" for step, took in answer.timings_ms.items()]
+    if answer.usage:
+        lines += ["", "Tokens, as the server counts", *(f"  {name:<20} {n:8}" for name, n in answer.usage.items())]
     return "\n".join(lines)
 
 
@@ -120,27 +124,16 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def print_answer(answer: "Answer") -> None:
-    """Print an answer for a person at a terminal: Markdown laid out, sources below."""
-    from rich.markdown import Markdown
+    """Print an answer for a person at a terminal: its words as they are, marks and sources coloured."""
     from rich.text import Text
 
-    screen = console()
-    if answer.outcome == "not_in_notes":
-        screen.print(Text(answer_text(answer), style="yellow"))
-        return
-    if answer.notice:
-        screen.print(Text(f"({line_of(answer.notice)})", style="dim"))
-        screen.print()
-    screen.print(Markdown(_with_bare_marks(visible(answer.marked)), hyperlinks=False))
-    sources = answer_text(answer).rsplit("\n\n", 1)[-1]
-    screen.print()
-    for line in sources.splitlines():
-        screen.print(Text(line, style="cyan" if line.startswith("[") else "dim"))
-
-
-def _with_bare_marks(text: str) -> str:
-    """Keep [1] from being read as a Markdown link reference."""
-    return text.replace("[", r"\[")
+    text = Text(answer_text(answer))
+    text.highlight_regex(r"^\(.*\)$", "dim")
+    text.highlight_regex(r"\*\*[^*\n]+\*\*", "bold")
+    text.highlight_regex(r"`[^`\n]+`", "magenta")
+    text.highlight_regex(r"(?:\[\d+\])+", "cyan")
+    text.highlight_regex(r"\[unsupported\]|^Your notes don't say\.", "yellow")
+    console().print(text)
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:

@@ -31,6 +31,6 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
             if note.reason or note.lost
         ],
         "model_server": found.reason if isinstance(found, Absent) else f"{found.name} at {settings.llm_url}",
-        "calibration": calibration.measured if calibration else "off: run ask calibrate",
+        "calibration": calibration.measured if calibration else "",
         "runs": [asdict(run) for run in ledger.runs(5)],
     }
