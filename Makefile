@@ -43,7 +43,7 @@ $(VENV)/.ready: requirements/base.txt requirements/$(TORCH).txt pyproject.toml
 		|| $(INSTALL) --require-hashes --no-deps -r requirements/$(TORCH).txt \
 			$(if $(filter cpu,$(TORCH)),--index $(PYTORCH_CPU) --index-strategy unsafe-best-match)
 	@$(INSTALL) --require-hashes --no-deps -r requirements/base.txt
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
 lock: $(VENV)/.ready

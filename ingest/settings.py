@@ -16,7 +16,7 @@ class IngestSettings(BaseSettings):
     """Folder of the index, the prepared models and everything else that is kept."""
 
     notes: Path = Path(__file__).resolve().parent.parent / "corpus"
-    """Folder of the notes; each of its sub-folders is a course. It is only ever read."""
+    """Folder of the notes; each of its sub-folders is a course. It is only read; `ask add` alone writes there."""
 
     embed_model: str = ""
     """Name or path of a sentence-transformers model; empty: all-MiniLM-L6-v2, which is installed."""
@@ -32,3 +32,6 @@ class IngestSettings(BaseSettings):
 
     qdrant_api_key: SecretStr = SecretStr("")
     """API key of that server."""
+
+    add_private: bool = False
+    """`ask add` may also fetch from private and loopback addresses."""

@@ -17,7 +17,7 @@ import logging
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +50,7 @@ _LOCAL_ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 Load = Callable[[], "Embedder"]
@@ -65,7 +66,9 @@ class EngineUnavailable(StudyError):
 class Engine(Protocol):
     """Parses files, and may embed what they hold: here (`Here`), or on many machines (`Ray`)."""
 
-    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+    def make(
+        self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool
+    ) -> Generator[Made, None, None]:
         """Yield what each file came to, in the order of `files`.
 
         Args:
@@ -80,7 +83,9 @@ class Engine(Protocol):
 class Here:
     """The local engine: threads and child processes parse, and sync embeds what comes in large windows."""
 
-    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+    def make(
+        self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool
+    ) -> Generator[Made, None, None]:
         """Yield what each file came to; no vectors."""
         cut = _cutter(shelf.embedder, shelf.chunk_tokens)
         with Parser(shelf.notes, shelf.settings.max_file_mb << 20, known, cut, again=again) as parser:
@@ -100,7 +105,9 @@ class Ray:
         """
         self._cpus, self._load = cpus, load
 
-    def make(self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool) -> Iterator[Made]:
+    def make(
+        self, shelf: Shelf, files: Sequence[File], known: Mapping[str, Note], *, again: bool
+    ) -> Generator[Made, None, None]:
         """Yield what each file came to, with the vectors of what the last generation does not have.
 
         Raises:
@@ -204,7 +211,8 @@ class _Embed:
             found: list[Parsed | _Failed] = [pickle.loads(row) for row in batch["parsed"]]
             wanted = [self._wanted(parsed) for parsed in found]
             words = {key: text for keys in wanted for key, text in keys.items()}
-            made = dict(zip(words, embedder.encode_documents(list(words.values())), strict=True)) if words else {}
+            vectors: Any = embedder.encode_documents(list(words.values())) if words else ()
+            made = dict(zip(words, vectors, strict=True))
             for parsed, keys in zip(found, wanted, strict=True):
                 yield parsed if isinstance(parsed, _Failed) else (parsed, {key: made[key] for key in keys})
 

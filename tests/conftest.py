@@ -88,6 +88,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """With STUDY_NO_SKIP=1, a run in which a test was skipped has failed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if skipped and os.environ.get("STUDY_NO_SKIP"):
+    if reporter and skipped and os.environ.get("STUDY_NO_SKIP"):
         reporter.write_line(f"{len(skipped)} tests were skipped, and STUDY_NO_SKIP allows none", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

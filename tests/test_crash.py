@@ -15,8 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
@@ -33,7 +33,6 @@ from ingest import clone
 from ingest.errors import DiskFull, StudyError
 from ingest.index import View
 from ingest.ledger import Ledger
-from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.conftest import ROOT
 from tests.fakes import Folder
@@ -106,8 +105,19 @@ def _sync_quietly(folder: Folder, within: list[str]) -> None:
 def apart() -> ForkServerContext:
     """Makes processes that fork from one that has everything imported and no thread."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fakes", "ingest.sync", "ingest.read.markdown", "ingest.read.text"])
+    context.set_forkserver_preload(["tests.test_crash", "ingest.read.markdown", "ingest.read.text"])
     return context
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Where many syncs write: in memory if there is room, since a kill does not care what reached the disk."""
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and shutil.disk_usage(memory).free > 2 << 30):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="study-tests-") as made:
+        yield Path(made)
 
 
 def killed(apart: ForkServerContext, target: Callable[..., None], *arguments: object) -> bool:
@@ -206,10 +216,10 @@ def edit(folder: Folder, dice: random.Random) -> None:
 
 @pytest.mark.slow
 def test_after_a_kill_readers_keep_the_last_state_and_the_next_sync_is_exact(
-    tmp_path: Path, apart: ForkServerContext, lines: list[tuple[Line, int]]
+    place: Path, apart: ForkServerContext, lines: list[tuple[Line, int]]
 ) -> None:
     dice = random.Random(20260731)
-    folder = Folder(tmp_path)
+    folder = Folder(place)
     for number in range(8):
         folder.write(**{f"n{number}": f"note {number}"})
     sync(folder.shelf)
@@ -220,9 +230,9 @@ def test_after_a_kill_readers_keep_the_last_state_and_the_next_sync_is_exact(
         before, generation = whole(folder), folder.shelf.ledger.generation
         if dice.random() < 0.75:
             line, most = dice.choice(lines)
-            died = killed(apart, _doomed, tmp_path, [], line, dice.randint(1, min(most, 6)))
+            died = killed(apart, _doomed, place, [], line, dice.randint(1, min(most, 6)))
         else:
-            died = killed(apart, _timed, tmp_path, [], dice.uniform(0.001, 0.12))
+            died = killed(apart, _timed, place, [], dice.uniform(0.001, 0.12))
         kills += died
         after = whole(folder)
         if folder.shelf.ledger.generation == generation:
@@ -255,11 +265,11 @@ class Notes(RuleBasedStateMachine):
 
     apart: ForkServerContext
     lines: list[tuple[Line, int]]
+    place: Path
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = Path("machine").absolute()
-        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.rmtree(self.place)
         self.folder = Folder(self.place)
         self.reader = self.folder.opened()
         self.files: dict[str, str] = {}
@@ -388,8 +398,8 @@ def texts(answers: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_the_index_is_what_a_dict_says(apart: ForkServerContext, lines: list[tuple[Line, int]]) -> None:
-    Notes.apart, Notes.lines = apart, lines
+def test_the_index_is_what_a_dict_says(place: Path, apart: ForkServerContext, lines: list[tuple[Line, int]]) -> None:
+    Notes.apart, Notes.lines, Notes.place = apart, lines, place
     Notes.TestCase.settings = settings(
         max_examples=20,
         stateful_step_count=20,

@@ -18,6 +18,7 @@ from ingest.ledger import Note
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
 from ingest.spread import EngineUnavailable, Here, Made, Ray, _started
+from ingest.sync import sync
 from ingest.walk import walk
 from tests.conftest import ROOT
 from tests.fakes import HashedEmbedder
@@ -41,7 +42,7 @@ def sentence(dice: random.Random, count: int) -> str:
 
 def note(dice: random.Random, number: int) -> tuple[str, bytes]:
     """Return the name and the bytes of a note in one of eight formats."""
-    said = [sentence(dice, dice.randrange(5, 60)) for _ in range(dice.randrange(1, 8))]
+    said = [sentence(dice, dice.randrange(5, 60)) for _ in range(dice.randrange(1, 30))]
     paragraphs = "\n\n".join(said)
     forms = [
         ("md", f"# Note {number}\n\n{paragraphs}\n\n## More\n\n| a | b |\n|---|---|\n| {number} | 2 |\n"),
@@ -109,7 +110,7 @@ def test_two_hundred_files_come_to_the_same_points_as_here(folder: Path, cluster
     assert rows(there) == rows(here)
     assert {parsed.note.state for parsed, _ in here} == {"indexed", "empty", "failed"}
     ours, theirs = points(here, shelf.embedder), points(there, shelf.embedder)
-    assert len(ours) > 250
+    assert len(ours) > 500
     assert all(one.key in vectors for parsed, vectors in there for one in parsed.chunks or ())
     assert {id_: payload for id_, (payload, _) in theirs.items()} == {
         id_: payload for id_, (payload, _) in ours.items()
@@ -117,16 +118,28 @@ def test_two_hundred_files_come_to_the_same_points_as_here(folder: Path, cluster
     assert max(float(np.abs(ours[id_][1] - theirs[id_][1]).max()) for id_ in ours) < 1e-6
 
 
-def test_what_has_the_bytes_that_it_had_is_not_parsed_again(folder: Path, cluster: Any) -> None:
+def test_what_the_last_generation_has_is_neither_parsed_nor_embedded_again(folder: Path, cluster: Any) -> None:
     shelf = shelf_of(folder, HashedEmbedder())
-    files = walk(shelf.notes).files[:20]
-    known = {parsed.note.path: parsed.note for parsed, _ in Here().make(shelf, files, {}, again=False)}
-    edited = shelf.notes / files[0].path
-    edited.write_bytes(edited.read_bytes() + b"\n\nOne more sentence.\n")
+    paragraphs = [f"Paragraph {number}. " + "It has words of its own. " * 12 for number in range(4)]
+    edited, copied = shelf.notes / "edited.md", shelf.notes / "copied.md"
+    edited.write_text("\n\n".join(paragraphs))
+    sync(shelf)
+    known = shelf.ledger.notes()
+    edited.write_text("\n\n".join([*paragraphs[:3], "Another end. " * 20]))
+    copied.write_bytes((shelf.notes / "course-0" / "note-0.md").read_bytes())
+
+    files = walk(shelf.notes).files
+    here = list(Here().make(shelf, files, known, again=False))
     there = list(Ray(load=HashedEmbedder).make(shelf, files, known, again=False))
-    assert [parsed.chunks is None for parsed, _ in there].count(False) == 1 + sum(
-        note.state != "indexed" for note in known.values()
-    )
+    assert rows(there) == rows(here)
+    parsed_again = [parsed.note.path for parsed, _ in there if parsed.chunks]
+    assert parsed_again == ["copied.md", "edited.md"]
+    made = {parsed.note.path: vectors for parsed, vectors in there if vectors}
+    assert list(made) == ["edited.md"]
+    chunks = next(parsed.chunks for parsed, _ in there if parsed.note.path == "edited.md") or ()
+    new = [one for one in chunks if "Another end" in one.text]
+    assert list(made["edited.md"]) == [one.key for one in new]
+    assert len(chunks) > len(new) > 0
 
 
 def test_an_error_of_ours_on_a_worker_is_told_in_its_own_words(folder: Path, cluster: Any) -> None:

@@ -192,7 +192,7 @@ class _File:
         raw, problem = _try(first.extract_text, "") if first else ("", "")
         text, by, bad = clean(raw, self._known), "pypdf", badness(raw, self._known)
         notice = f"may lack text: {_complaints.about_page[0]}" if _complaints.about_page else ""
-        doubtful = self._doubted or page <= _FIRST or page % _SAMPLE == 0
+        doubtful = self._doubted or page <= _FIRST or page % _SAMPLE == 0 or bool(notice)
         doubtful = doubtful or bad > _BAD or sum(map(str.isalpha, text[:1000])) < _FEW_LETTERS
         if text:
             yield _part(page, text, by, notice=notice, last=not (compared and doubtful))
