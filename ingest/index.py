@@ -388,14 +388,17 @@ class _EdgeDraft(Draft):
     def __init__(self, path: Path, base: Path | None, dim: int) -> None:
         self._path = path
         clone.drop(path)
-        if base:
-            clone.copy(base, path)
-            self._shard = _load(path)
-        else:
-            clone.need(path.parent, 0)
-            path.mkdir(parents=True)
-            with _engine_errors(path):
-                self._shard = edge.EdgeShard.create(str(path), _edge_config(dim))
+        with contextlib.ExitStack() as undo:
+            undo.callback(clone.drop, path)
+            if base:
+                clone.copy(base, path)
+                self._shard = _load(path)
+            else:
+                clone.need(path.parent, 0)
+                path.mkdir(parents=True)
+                with _engine_errors(path):
+                    self._shard = edge.EdgeShard.create(str(path), _edge_config(dim))
+            undo.pop_all()
 
     def add(self, entries: Sequence[Entry]) -> None:
         for batch in _batches(entries, BATCH_UP):

@@ -253,7 +253,7 @@ class Ledger:
 
 def _note(row: Sequence[Any]) -> Note:
     values = list(row)
-    values[7] = tuple(json.loads(values[7]))
+    values[7] = () if values[7] == "[]" else tuple(json.loads(values[7]))
     return Note(*values)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -49,12 +49,19 @@ class Parsed:
     text: str = ""
 
 
+def suffix_of(path: str) -> str:
+    """Return the suffix of a note's path as `PurePath` would, in lower case; asked for every file in every sync."""
+    name = path[path.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
+
+
 def label(path: str) -> str:
     """Return which reader a file's name asks for and how it reads, so that a change of that is noticed.
 
     Empty where no reader knows it.
     """
-    reader = read.reader_of(PurePath(path))
+    reader = read.READERS.get(suffix_of(path))
     if reader is None:
         return ""
     ocr = reader is read.PDF and os.environ.get("STUDY_OCR") == "1"
@@ -63,7 +70,7 @@ def label(path: str) -> str:
 
 def seen_of(path: str, data: bytes) -> str:
     """Return what names these bytes as this reader reads them."""
-    how = f"{label(path)} {PurePath(path).suffix.lower()}\0"
+    how = f"{label(path)} {suffix_of(path)}\0"
     return f"{label(path)} {hashlib.sha256(how.encode(errors='replace') + data).hexdigest()[:32]}"
 
 
@@ -189,7 +196,7 @@ class Parser:
         return Parsed(note, chunks, document.text)
 
     def _read(self, path: str, data: bytes) -> read.Document:
-        if read.reader_of(PurePath(path)) not in APART and len(data) < LARGE:
+        if read.READERS[suffix_of(path)] not in APART and len(data) < LARGE:
             return read.read(Path(path), data)
         with self._starting:
             if self._workers is None:

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from ingest import parse, walk
+from ingest import clone, parse, walk
 from ingest.chunk import Chunk, chunk, chunk_id, key_of
 from ingest.errors import IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
 from ingest.index import Draft, Entry, Vector, View
@@ -183,20 +183,29 @@ def sync(
 @contextlib.contextmanager
 def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold the lock of a folder; yield whether the last one to hold it was killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "sync.lock").open("a+") as lock:
+    with clone.disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            lock.seek(0)
-            raise SyncRunning(lock.read().strip() or "unknown") from None
-        lock.seek(0)
-        killed = bool(lock.read())
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            raise SyncRunning(_holder(lock) or "unknown") from None
+        killed = bool(_holder(lock))
+        with clone.disk_errors(folder):
+            _write_holder(lock, str(os.getpid()))
         yield killed
-        lock.truncate(0)
+        _write_holder(lock, "")
+    finally:
+        os.close(lock)
+
+
+def _holder(lock: int) -> str:
+    return os.pread(lock, 20, 0).decode(errors="replace").strip()
+
+
+def _write_holder(lock: int, pid: str) -> None:
+    os.pwrite(lock, f"{pid:<20}".encode(), 0)  # always as long: a full disk is no reason to fail the second time
 
 
 class _Sync:
@@ -218,6 +227,7 @@ class _Sync:
         self._tidied = False
         self._old = _Old(shelf, self._published.generation, self._ledger.values(), fresh=fresh)
         self._texts: list[tuple[str, str]] = []
+        self._characters = 0
         self._waiting: list[tuple[Chunk, str, Vector | None]] = []
         """Chunks with their words, and their vectors where these are known."""
         self._found = 0
@@ -424,7 +434,8 @@ class _Sync:
             return
         if parsed.text:
             self._texts.append((note.version, parsed.text))
-            if sum(len(text) for _, text in self._texts) >= TEXTS:
+            self._characters += len(parsed.text)
+            if self._characters >= TEXTS:
                 self._keep_texts()
         vectors = self._old.vectors(note, old)
         for one in chunks:
@@ -436,7 +447,7 @@ class _Sync:
         if self._texts:
             self.tidy()  # first, since it drops texts that no note has
             self._shelf.ledger.keep_texts(self._texts)
-            self._texts = []
+            self._texts, self._characters = [], 0
 
     def _embed(self) -> None:
         """Embed what waits, and have it written while the next is embedded."""
@@ -573,7 +584,7 @@ def _refusal(file: File, most: int) -> str:
     if file.skip:
         return file.skip
     if not parse.label(file.path):
-        return f"no reader for {PurePath(file.path).suffix or 'a file without a suffix'}"
+        return f"no reader for {parse.suffix_of(file.path) or 'a file without a suffix'}"
     return parse.too_large(most) if file.size > most else ""
 
 

@@ -191,7 +191,7 @@ def tidy(folder: Folder) -> None:
     generation = ledger.generation
     names = {path.name for path in home.iterdir()}
     assert names <= {"ledger.db", "ledger.db-journal", "sync.lock", f"gen-{generation - 1}", f"gen-{generation}"}
-    assert (home / "sync.lock").read_text() == ""
+    assert (home / "sync.lock").read_text().strip() == ""
 
 
 def edit(folder: Folder, dice: random.Random) -> None:
@@ -348,7 +348,8 @@ class Notes(RuleBasedStateMachine):
         self.answers = self.expected()
         report = sync(self.folder.shelf, remove_many=True)
         assert sum(report.by_state.values()) == len(self.files)
-        tidy(self.folder)
+        if not self.held:
+            tidy(self.folder)
 
     @rule(within=st.sampled_from(["sub", "sub/deep", "other"]))
     def sync_within(self, within: str) -> None:
@@ -450,14 +451,14 @@ def meets_a_full_disk(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["os.fsync", "os.fdopen of a copy", "flush", "update", "optimize", "disk_usage", "keep_texts", "publish"]
+    "where", ["os.fsync", "copy", "flush", "update", "optimize", "disk_usage", "keep_texts", "publish"]
 )
 def test_a_full_disk_leaves_the_last_good_state(folder: Folder, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     with monkeypatch.context() as patch:
         match where:
             case "os.fsync":
                 patch.setattr(os, "fsync", full)
-            case "os.fdopen of a copy":
+            case "copy":
                 patch.setattr(clone, "_copy_file", full)
             case "disk_usage":
                 patch.setattr(clone, "ROOM", 1 << 60)

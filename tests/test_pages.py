@@ -47,6 +47,14 @@ def test_the_rows_of_a_table_stay_together_and_apart_from_the_text() -> None:
     assert told(document)[1] == ("page 1", table)
 
 
+def test_short_lines_under_a_caption_are_a_table() -> None:
+    table = "Table 2. Compared\nQuestion Slurm Kubernetes\nMade for batch jobs services\nUnit job pod"
+    document = assembled(f"{LONG}\nand ends here.\n{table}\n{LONG}\nand ends.")
+    assert kinds(document) == ["text", "table", "text"]
+    assert told(document)[1] == ("page 1", table)
+    assert kinds(assembled(f"Table 2 {LONG[8:]}\n{LONG}\n{LONG}\n{LONG}")) == ["text"]
+
+
 def test_columns_with_wide_gaps_are_a_table() -> None:
     assert kinds(assembled("Name   Role   Since\nAda   Engineer   May\nBo   Lead   June")) == ["table"]
 
@@ -66,8 +74,8 @@ def test_running_headers_and_page_numbers_are_left_out() -> None:
 def test_a_header_of_left_pages_and_a_number_that_starts_elsewhere_are_left_out() -> None:
     pages = [f"{'Left' if n % 2 else 'Right'} {n + 10}\nThis is sentence {'abcdef'[n]}." for n in range(6)]
     assert [words for _, words in told(assembled(*pages))] == [
-        *("Right 10", "This is sentence a.", "Left 11", "This is sentence b."),
-        *("This is sentence c.", "This is sentence d.", "This is sentence e.", "This is sentence f."),
+        *("This is sentence a.", "This is sentence b.", "This is sentence c."),
+        *("This is sentence d.", "This is sentence e.", "This is sentence f."),
     ]
 
 
@@ -77,6 +85,12 @@ def test_the_header_of_a_chapter_is_left_out_after_its_first_page() -> None:
     assert "8" not in assembled(*pages).text.replace("Sharding 8", "")
     assert assembled(*pages).text.count("Sharding") == 1
     assert assembled(*pages).text.count("Serving") == 1
+
+
+def test_a_title_that_is_also_the_header_stands_once() -> None:
+    pages = [f"Sharding\nPage {n} of 3\nThis is sentence {'abc'[n - 1]}." for n in (1, 2, 3)]
+    pages[0] = "Sharding\nPage 1 of 3\nSharding\nThis is sentence a."
+    assert assembled(*pages).text == "Sharding\nThis is sentence a.\n\nThis is sentence b.\n\nThis is sentence c."
 
 
 def test_headings_that_count_but_not_the_pages_stay() -> None:

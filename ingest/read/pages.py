@@ -28,6 +28,7 @@ _MOST_LINES = 5_000
 _ITEM = re.compile(r"\s*(?:[•▪◦‣●○■□–*\uf0b7-]\s|\(?(?:\d{1,3}|[a-zA-Z])[.)]\s)")
 _SENTENCE_END = tuple(".!?:;。！？：…؟।")
 _NUMBER = re.compile(r"[-+−±~≈<>≤≥$€£(]*\d[\d.,:/]*[a-zA-Z%)]{0,3}")
+_CAPTION = re.compile(r"\s*(?:Table|Tabelle|Tableau|Tabla|Tabela|Tabella|Таблица|表)\s*[\dIVX]")
 _CELL_GAP = re.compile(r"\t+| {2,}")
 _TABLE_ROWS = 3
 _EDGE_LINES = 3
@@ -150,22 +151,24 @@ def _without_running_lines(pages: list[tuple[int, list[str]]]) -> list[tuple[int
     often = max(3.0, _RUNNING_SHARE * len(pages))
     met: set[_Key] = set()
 
-    def runs(line: str, page: int) -> bool:
-        for key in _keys(line, page):
+    def runs(lines: list[str], at: int, page: int) -> bool:
+        for key in _keys(lines[at], page):
             # Where the pages are numbered so, a number alone is one, and what comes twice is a chapter's header.
             chapter = numbering[key[1]] >= often and (seen[key] > 1 or not re.search(r"\w", key[0]))
+            if seen[key] >= often and (key[1] is not None or lines[at] in lines[at + 1 :]):
+                return True
             if chapter or seen[key] >= often:
                 again = key in met or not re.search(r"[^\W\d]", key[0])
                 met.add(key)
                 return again
-        return not line.strip()
+        return not lines[at].strip()
 
     kept = []
     for page, lines in pages:
         first, last = 0, len(lines)
-        while first < min(_EDGE_LINES, last) and runs(lines[first], page):
+        while first < min(_EDGE_LINES, last) and runs(lines, first, page):
             first += 1
-        while last > max(len(lines) - _EDGE_LINES, first) and runs(lines[last - 1], page):
+        while last > max(len(lines) - _EDGE_LINES, first) and runs(lines, last - 1, page):
             last -= 1
         kept.append((page, lines[first:last] if first < last else lines))
     return kept
@@ -226,7 +229,7 @@ def _paragraphs(lines: Sequence[str], names: Set[str]) -> Iterator[tuple[int, in
     """Yield first line, one past the last, and kind; `names` are headings that start a paragraph."""
     lengths = sorted(map(len, lines))
     width = lengths[math.ceil(0.9 * (len(lengths) - 1))]
-    rows = _table_lines(lines)
+    rows = _table_lines(lines, width, names)
     start = 0
     for i in range(1, len(lines) + 1):
         if i < len(lines) and lines[i].strip() and lines[i - 1].strip():
@@ -247,25 +250,30 @@ def _starts_anew(before: str, line: str, width: int, names: Set[str]) -> bool:
     return len(before) < 0.6 * width and not before.endswith((",", "-")) and line.lstrip()[:1].isupper()
 
 
-def _table_lines(lines: Sequence[str]) -> set[int]:
-    """Return the lines of what is plainly a table: three rows that end in two numbers or have wide gaps."""
+def _table_lines(lines: Sequence[str], width: int, names: Set[str]) -> set[int]:
+    """Return the lines of what is plainly a table: rows of numbers or wide gaps, or short lines under a caption."""
     found: set[int] = set()
     run: list[int] = []
-    for i in range(len(lines) + 1):
-        if i < len(lines) and _is_row(lines[i]):
+    captioned = False
+    for i, line in enumerate([*lines, ""]):
+        short = bool(line.strip()) and len(line) < 0.9 * width and not line.endswith(_SENTENCE_END)
+        if run and (_is_row(line) or (captioned and short and not _ITEM.match(line) and _bare(line) not in names)):
             run.append(i)
             continue
-        if len(run) >= _TABLE_ROWS:
+        if len(run) >= _TABLE_ROWS + captioned:
             above = run[0] - 1
-            header = above >= 0 and len(lines[above].split()) > 1 and not lines[above].endswith(_SENTENCE_END)
+            header = not captioned and above >= 0 and len(lines[above].split()) > 1
             widest = max(60, *(len(lines[row]) for row in run))
-            found.update(run, [above] if header and len(lines[above]) <= widest else [])
-        run = []
+            header = header and len(lines[above]) <= widest and not lines[above].endswith(_SENTENCE_END)
+            found.update(run, [above] if header else [])
+        captioned = bool(_CAPTION.match(line))
+        run = [i] if captioned or _is_row(line) else []
     return found
 
 
 def _is_row(line: str) -> bool:
     cells = line.split()
-    if not 3 <= len(cells) <= 40:
+    if not 3 <= len(cells) <= 40 or line.endswith(_SENTENCE_END):
         return False
-    return all(map(_NUMBER.fullmatch, cells[-2:])) or len(_CELL_GAP.split(line.strip())) > 2
+    numbers = [bool(_NUMBER.fullmatch(cell)) for cell in cells]
+    return all(numbers[-2:]) or sum(numbers) >= max(3, len(cells) / 5) or len(_CELL_GAP.split(line.strip())) > 2

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from assistant.entail import CrossEncoderEntailment
+from assistant.rerank import CrossEncoderReranker
+from ingest.errors import EmbedderUnavailable
+
+
+def tiny_cross_encoder(folder: Path, labels: dict[int, str]) -> str:
+    """Save a random BERT of one layer that reads pairs and knows thirty words."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import BertProcessing
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] what is a warp thread gpu pizza zebra stripes have many the of".split()
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+        id2label=labels,
+        label2id={label: number for number, label in labels.items()},
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_cross_encoder_scores_each_text_between_0_and_1(tmp_path: Path) -> None:
+    reranker = CrossEncoderReranker(tiny_cross_encoder(tmp_path, {0: "score"}))
+    scores = reranker.score("what is a warp", ["a warp is many thread", "pizza", "a warp is many thread"])
+    assert all(0 <= score <= 1 for score in scores)
+    assert scores[0] == pytest.approx(scores[2])
+
+
+def test_an_entailment_model_says_yes_or_no(tmp_path: Path) -> None:
+    model = CrossEncoderEntailment(tiny_cross_encoder(tmp_path, {0: "contradiction", 1: "entailment", 2: "neutral"}))
+    assert model.supports("zebra have stripes", "the zebra have many stripes") in (True, False)
+
+
+def test_a_model_without_a_label_for_entailment_is_refused(tmp_path: Path) -> None:
+    name = tiny_cross_encoder(tmp_path, {0: "good", 1: "bad"})
+    with pytest.raises(EmbedderUnavailable, match=r"has no label 'entailment' \(it has good, bad\)"):
+        CrossEncoderEntailment(name)
+
+
+@pytest.mark.parametrize("kind", [CrossEncoderReranker, CrossEncoderEntailment])
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, kind: type) -> None:
+    with pytest.raises(EmbedderUnavailable, match="can't be loaded"):
+        kind(str(tmp_path / "nothing"))
