@@ -11,7 +11,7 @@ from itertools import pairwise
 Span = tuple[int, int]
 """First code point, and one past the last."""
 
-_ITEM = r"(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]"
+_ITEM = r"(?:[-*+•–]|\d{1,3}[.)]|[a-z][.)])[ \t]"
 _ALONE = r"(?:\#{1,6}[ \t]|\||```|~~~|\$\$|:::|(?:[-=*_|:+][ \t]*+){2,}+(?=\n))"
 """Starts a line that is a piece by itself: a heading, a table row, a fence without its other end, a rule."""
 _PIECE = re.compile(
@@ -27,7 +27,7 @@ _PIECE = re.compile(
     re.VERBOSE,
 )
 """Whole lines: blank ones, a fenced block, a line by itself, or a paragraph, list item or quote."""
-_MARKS = re.compile(r"\s*(?:(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][.)]|\#{1,6})[ \t]+|>[ \t]*)*(?:\[[ xX]\][ \t]+)?")
+_MARKS = re.compile(r"\s*(?:(?:[-*+•–]|\d{1,3}[.)]|[a-z][.)]|\#{1,6})[ \t]+|>[ \t]*)*(?:\[[ xX]\][ \t]+)?")
 """List, quote and heading marks: not part of the sentence behind them."""
 _GAP = re.compile(r"[ \t]*(?:\n[ \t>]*)?")
 """Between two sentences; the second may start a line of a quote."""
