@@ -261,6 +261,7 @@ def ask_during(
     while running():
         busy.append(asking(random.choice(QUESTIONS)))
         time.sleep(0.02)  # a person reads
+    idle += [asking(question) for question in turns(QUESTIONS, place.sizes.questions)]
     return idle, busy or idle, errors
 
 

@@ -63,7 +63,7 @@ class Sizes:
     retrieved_chunks: tuple[int, ...] = (10_000, 100_000)
     files: int = 900
     """In the folder that is synced."""
-    file_characters: int = 600
+    file_characters: int = 1500
     """Of such a file, on average."""
     embedded: int = 1000
     """Chunks whose vectors are compared."""

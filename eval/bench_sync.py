@@ -56,59 +56,75 @@ def amx() -> bool:
 # ---------------------------------------------------------------------------------------- a folder, three times
 
 
+class _Folder:
+    """A folder of new notes, and the ways to sync it; each runs in a new process."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self.files = place, place.sizes.files
+        settings = place.settings("sync")
+        self.home, self.notes = settings.home, settings.notes
+        shutil.rmtree(self.notes, ignore_errors=True)
+        bench_notes.write(self.notes, self.files, place.sizes.file_characters, seed=3)
+        time.sleep(RACY_NS / 1e9 + 0.1)  # so that no file looks as if it were being written
+        texts, self._tokens = apart(chunk_texts, place)
+        self._texts = place.folder / "texts.json"
+        self._texts.write_text(json.dumps(texts), encoding="utf-8")
+        self._storage = place.folder / "theirs-sync"
+
+    def _took(self, *command: str) -> Took:
+        return took(command, self._place.environment("sync"), self._place.folder)
+
+    def ours(self) -> Took:
+        return self._took(ASK, "ingest", "--json")
+
+    def ours_first(self) -> Took:
+        self._place.forget("sync")
+        return self.ours()
+
+    def alone(self) -> Took:
+        return self._took(sys.executable, "-m", "eval.bench_sync", str(self.home), str(self._texts))
+
+    def theirs(self) -> Took:
+        return self._took(*THEIRS, "sync", str(self.notes), str(self._storage), str(self._tokens))
+
+    def theirs_first(self) -> Took:
+        shutil.rmtree(self._storage, ignore_errors=True)
+        self._storage.mkdir()
+        return self.theirs()
+
+
 def syncing(place: Place) -> Iterator[Row]:
-    """Sync a folder of small notes: first, again, and after an edit; each time in a new process."""
-    settings = place.settings("sync")
-    shutil.rmtree(settings.notes, ignore_errors=True)
-    bench_notes.write(settings.notes, place.sizes.files, place.sizes.file_characters, seed=3)
-    time.sleep(RACY_NS / 1e9 + 0.1)  # the last file was not written just now
-    texts, tokens = apart(chunk_texts, place)
-    (place.folder / "texts.json").write_text(json.dumps(texts))
-    environment, storage = place.environment("sync"), place.folder / "theirs-sync"
-    embedding = [sys.executable, "-m", "eval.bench_sync", str(settings.home), str(place.folder / "texts.json")]
+    """Sync a folder of notes: first, again, and after an edit."""
+    folder = _Folder(place)
+    yield from first_sync(folder, place.sizes.runs)
+    yield from second_sync(folder, place.sizes.runs)
+    yield edited_sync(folder, place.sizes.runs)
 
-    def ours_first() -> Took:
-        place.forget("sync")
-        return took([ASK, "ingest", "--json"], environment, place.folder)
 
-    def theirs_first() -> Took:
-        shutil.rmtree(storage, ignore_errors=True)
-        storage.mkdir()
-        return theirs()
+def first_sync(folder: _Folder, runs: int) -> Iterator[Row]:
+    """Sync a folder that was never synced."""
+    ours, alone = in_turns(1, folder.ours_first, folder.alone)
+    theirs = folder.theirs_first()  # takes minutes, so once must do, between two of ours
+    for run, embedding in zip(*in_turns(runs - 1, folder.ours_first, folder.alone), strict=True):
+        ours.append(run)
+        alone.append(embedding)
+    chunks, their_chunks = (json.loads(run.output)["chunks"] for run in (ours[0], theirs))
+    what = f"first sync of {folder.files} Markdown files ({chunks:,} chunks; theirs {their_chunks:,})"
+    ratio = 1 / times_faster([run.seconds for run in ours], [run.seconds for run in alone])
+    cpu = 1 / times_faster([run.cpu for run in ours], [run.cpu for run in alone])
+    target = f"{ratio:.2f} (CPU {cpu:.2f})"
+    yield Row(f"{what}, beside embedding its chunks alone", told(ours), told(alone), target, "≤ 1.05", ratio <= 1.05)
+    yield process_row(f"{what}, whole process", ours, [theirs] * runs, 3 if amx() else 1)
 
-    def theirs() -> Took:
-        command = [*THEIRS, "sync", str(settings.notes), str(storage), str(tokens)]
-        return took(command, environment, place.folder)
 
-    def ours() -> Took:
-        return took([ASK, "ingest", "--json"], environment, place.folder)
-
-    first, alone, their_first = in_turns(
-        max(1, place.sizes.runs - 1),
-        ours_first,
-        lambda: took(embedding, environment, place.folder),
-        theirs_first,
-    )
-    chunks, their_chunks = json.loads(first[-1].output)["chunks"], json.loads(their_first[-1].output)["chunks"]
-    what = f"first sync of {place.sizes.files} Markdown files ({chunks:,} chunks; theirs {their_chunks:,})"
-    ratio = 1 / times_faster([run.seconds for run in first], [run.seconds for run in alone])
-    cpu = 1 / times_faster([run.cpu for run in first], [run.cpu for run in alone])
-    yield Row(
-        f"{what}, beside embedding its chunks alone",
-        told(first),
-        told(alone),
-        f"{ratio:.2f} (CPU {cpu:.2f})",
-        "≤ 1.05",
-        ratio <= 1.05,
-    )
-    yield process_row(f"{what}, whole process", first, their_first, 3 if amx() else 1)
-
-    before = _state(settings.home)
-    again, their_again = in_turns(place.sizes.runs, ours, theirs)
-    yield process_row(f"second sync, nothing changed, {place.sizes.files} files", again, their_again, 50)
-    reports = [json.loads(run.output) for run in again]
+def second_sync(folder: _Folder, runs: int) -> Iterator[Row]:
+    """Sync a folder in which nothing changed."""
+    before = _state(folder.home)
+    ours, theirs = in_turns(runs, folder.ours, folder.theirs)
+    yield process_row(f"second sync, nothing changed, {folder.files} files, whole process", ours, theirs, 50)
+    reports = [json.loads(run.output) for run in ours]
     embedded, written = (sum(report[what] for report in reports) for what in ("embedded", "written"))
-    untouched = _state(settings.home) == before
+    untouched = _state(folder.home) == before
     yield Row(
         "the same: work done",
         f"{embedded} embedded, {written} written, index {'un' if untouched else ''}touched",
@@ -118,14 +134,16 @@ def syncing(place: Place) -> Iterator[Row]:
         untouched and not embedded and not written,
     )
 
-    edits = iter(sorted(settings.notes.rglob("*.md")))
-    after, their_after = [], []
-    for _ in range(place.sizes.runs):
-        with next(edits).open("a", encoding="utf-8") as file:
+
+def edited_sync(folder: _Folder, runs: int) -> Row:
+    """Sync a folder in which one file was edited."""
+    ours, theirs = [], []
+    for _, path in zip(range(runs), sorted(folder.notes.rglob("*.md")), strict=False):
+        with path.open("a", encoding="utf-8") as file:
             file.write("\nThe exam asks for the number of shards.\n")
-        after.append(ours())
-        their_after.append(theirs())
-    yield process_row(f"sync after one edit among {place.sizes.files} files", after, their_after, 10)
+        ours.append(folder.ours())
+        theirs.append(folder.theirs())
+    return process_row(f"sync after one edit among {folder.files} files, whole process", ours, theirs, 10)
 
 
 def _state(home: Path) -> list[tuple[str, int, int]]:
@@ -198,23 +216,24 @@ def encode_both(place: Place) -> tuple[list[float], list[float], float]:
 
     embedder = Shelf(place.settings("embedding")).embedder
     transformer = SentenceTransformer(embedder.model.source, device="cpu")
-    texts = [one.words for one in bench_notes.chunks(place.sizes.embedded, seed=4, characters=900)]
+    texts = [one.words for one in bench_notes.chunks(place.sizes.embedded, seed=4)]
     size = -(-len(texts) // SLICES)
-    slices = [texts[first : first + size] for first in range(0, len(texts), size)]
-    found: tuple[list[Vectors], list[Vectors]] = ([], [])
+    slices = [texts[:16], *(texts[first : first + size] for first in range(0, len(texts), size))]
+    ours: list[Vectors] = []
+    theirs: list[Vectors] = []
 
-    def ours() -> float:
-        return timed(lambda: found[0].append(embedder.encode_documents(slices[len(found[0]) - 1])))
+    def encode() -> float:
+        return timed(lambda: ours.append(embedder.encode_documents(slices[len(ours)])))
 
-    def theirs() -> float:
-        part = slices[len(found[1]) - 1]
+    def their_encode() -> float:
+        part = slices[len(theirs)]
         return timed(
-            lambda: found[1].append(transformer.encode(part, normalize_embeddings=True, show_progress_bar=False))
+            lambda: theirs.append(transformer.encode(part, normalize_embeddings=True, show_progress_bar=False))
         )
 
-    times = in_turns(len(slices) + 1, ours, theirs)  # the first is for warming up: it takes the last slice
-    cosines = (np.concatenate(found[0]) * np.concatenate(found[1])).sum(axis=1)
-    return times[0][1:], times[1][1:], float(cosines.min())
+    times = in_turns(len(slices), encode, their_encode)
+    cosines = (np.concatenate(ours) * np.concatenate(theirs)).sum(axis=1)
+    return times[0][1:], times[1][1:], float(cosines.min())  # the first slice was for warming up
 
 
 # ------------------------------------------------------------------------------------------------ what gets lost

@@ -17,6 +17,7 @@ import logging
 import os
 import pickle
 import re
+import socket
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -295,6 +296,8 @@ def _resources(ray: Any) -> tuple[float, float, int]:
 def _started(cpus: int | None) -> Iterator[Any]:
     """Yield Ray, connected to the cluster that RAY_ADDRESS names, else started here and stopped at the end."""
     address = os.environ.get("RAY_ADDRESS", "")
+    if re.fullmatch(r"[\w.-]+:\d+", address):
+        _knock(address)
     if not address:  # before the import, which reads these
         for name, value in _LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -320,6 +323,15 @@ def _started(cpus: int | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens; Ray itself would try for minutes."""
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise EngineUnavailable(f"no Ray cluster answers at {address}; start it, or unset RAY_ADDRESS") from error
 
 
 @contextmanager

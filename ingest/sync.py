@@ -30,6 +30,8 @@ from ingest.walk import File
 
 WINDOW = 512
 """Chunks that are embedded together, sorted by length."""
+FIRST = 64
+"""Chunks in the first window: the sooner it is full, the sooner both cores are busy."""
 TEXTS = 4 << 20
 """Characters of text that are stored together, ahead of publishing."""
 RACY_NS = 2_000_000_000
@@ -413,7 +415,7 @@ class _Sync:
             for done, parsed in enumerate(parser.parse(opened), start=1):
                 self._take(parsed)
                 self._tell("reading", done, len(opened))
-                while len(self._waiting) >= WINDOW:
+                while len(self._waiting) >= (WINDOW if self._added else FIRST):
                     self._embed()
             while self._waiting:
                 self._embed()

@@ -159,3 +159,12 @@ def test_the_ray_that_is_started_here_listens_on_this_machine_alone(cluster: Any
 def test_no_file_needs_no_ray(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     assert list(Ray().make(shelf_of(tmp_path, HashedEmbedder()), [], {}, again=False)) == []
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("Note.")
+    shelf = shelf_of(tmp_path, HashedEmbedder())
+    with pytest.raises(EngineUnavailable, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
+        list(Ray(load=HashedEmbedder).make(shelf, walk(shelf.notes).files, {}, again=False))

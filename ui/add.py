@@ -23,10 +23,11 @@ def add(url: str, title: str, course: str, as_json: bool) -> None:
     """
     from ingest.fetch import fetch
     from ingest.save import save
-    from ui import cli, show
+    from ui import open as opening
+    from ui import show
 
-    settings = cli._settings()
-    shelf = cli._shelf(settings)
+    settings = opening.settings()
+    shelf = opening.shelf(settings)
     if not shelf.notes.is_dir():
         from ingest.errors import NotesMissing
 
@@ -35,10 +36,10 @@ def add(url: str, title: str, course: str, as_json: bool) -> None:
     saved = save(page, shelf.notes, shelf.folder / "added.json", title=title, course=course)
     click.echo(f"{saved.outcome}: {show.line_of(saved.path)}", err=True)
     # An index of this note alone would pass for one of all notes.
-    report = cli._sync(shelf, within=[saved.path] if shelf.ledger.generation else [])
+    report = opening.sync(shelf, within=[saved.path] if shelf.ledger.generation else [])
     note = next((note for note in report.notes if note.path == saved.path), None)
     if as_json:
-        cli._print_json(
+        opening.print_json(
             {
                 "path": saved.path,
                 "outcome": saved.outcome,

@@ -4,7 +4,6 @@ Answers go to stdout, everything else to stderr. What is heavy is imported by th
 """
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
+from ui import open as opening
+from ui.add import add
+from ui.nightly import nightly
+
 if TYPE_CHECKING:
     from assistant.answer import Answer
-    from assistant.settings import AssistantSettings
     from ingest.shelf import Shelf
-    from ingest.sync import Report
 
 _EXAMPLES = """
 
@@ -67,29 +68,6 @@ def main() -> None:
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
-def _settings() -> "AssistantSettings":
-    from pydantic import ValidationError
-
-    from assistant.settings import AssistantSettings
-
-    try:
-        return AssistantSettings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "STUDY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise click.ClickException(f"{name}: {first['msg']}") from error
-
-
-def _shelf(settings: "AssistantSettings") -> "Shelf":
-    from ingest.shelf import Shelf
-
-    return Shelf(settings)
-
-
-def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
-
-
 @main.command()
 @click.argument("question", nargs=-1, required=True)
 @click.option("-k", "top_k", type=click.IntRange(1, 50), default=None, help="Most passages to answer from.")
@@ -106,8 +84,8 @@ def answer(
     from ui import show
 
     asked_for = check_question(" ".join(question))
-    settings = _settings()
-    shelf = _shelf(settings)
+    settings = opening.settings()
+    shelf = opening.shelf(settings)
     _index_first(shelf)
     found: Found | None = None
     asked: Asked | None = None
@@ -139,7 +117,7 @@ def _print_answer(done: "Answer", as_json: bool, live: bool) -> None:
     from ui import show
 
     if as_json:
-        _print_json(done.as_json())
+        opening.print_json(done.as_json())
     elif live:
         show.print_answer(done)
     else:
@@ -182,34 +160,13 @@ def _index_first(shelf: "Shelf") -> None:
 
     if shelf.notes.is_dir():
         click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
-    report = _sync(shelf, wait=True)  # another first question may be at it
+    report = opening.sync(shelf, wait=True)  # another first question may be at it
     if not report.chunks:
         click.echo(show.report_text(report), err=True)
         raise click.ClickException(
             f"there is no note to answer from in {show.line_of(str(shelf.notes))}; put some there, or set STUDY_NOTES"
         )
     click.echo(show.report_text(report), err=True)
-
-
-def _sync(shelf: "Shelf", **options: Any) -> "Report":
-    from ingest.sync import sync
-
-    if not sys.stderr.isatty():
-        return sync(shelf, **options)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from ui import show
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=show.console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
-
-        return sync(shelf, progress=tell, **options)
 
 
 @main.command()
@@ -232,7 +189,7 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait:
 
     if fresh and paths:
         raise click.UsageError("--fresh rebuilds the whole index; leave the paths out")
-    shelf = _shelf(_settings())
+    shelf = opening.shelf(opening.settings())
     within = [shelf.relative(path) for path in paths]
     known = shelf.ledger.notes() if within else {}
     for name in within:
@@ -245,14 +202,14 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait:
         "wait": wait,
     }
     try:
-        report = _sync(shelf, remove_many=yes, **options)
+        report = opening.sync(shelf, remove_many=yes, **options)
     except TooManyRemovals as error:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise
         click.confirm(f"{str(error).split(';')[0]}. Remove them from the index?", abort=True, err=True)
-        report = _sync(shelf, remove_many=True, **options)
+        report = opening.sync(shelf, remove_many=True, **options)
     if as_json:
-        _print_json(report.as_json())
+        opening.print_json(report.as_json())
     else:
         click.echo(show.report_text(report))
 
@@ -264,10 +221,10 @@ def status(as_json: bool) -> None:
     from ui import show
     from ui.status import gather
 
-    settings = _settings()
-    found = gather(_shelf(settings), settings)
+    settings = opening.settings()
+    found = gather(opening.shelf(settings), settings)
     if as_json:
-        _print_json(found)
+        opening.print_json(found)
         return
     rows = [(name, show.line_of(str(found[name]))) for name in ("notes", "home", "generation", "built_with")]
     rows.append(("files", ", ".join(f"{count} {state}" for state, count in found["by_state"].items()) or "none"))
@@ -279,14 +236,14 @@ def status(as_json: bool) -> None:
         click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")
     if found["runs"]:
         click.echo("last syncs")
-        click.echo("\n".join(show.runs_text(_shelf(settings).ledger.runs(5))))
+        click.echo("\n".join(show.runs_text(opening.shelf(settings).ledger.runs(5))))
 
 
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
 def text(path: Path) -> None:
     """Print the text that was read of a note, exactly: citations count its code points."""
-    shelf = _shelf(_settings())
+    shelf = opening.shelf(opening.settings())
     name = shelf.relative(path)
     note = shelf.ledger.note(name)
     stored = shelf.ledger.text(note.version) if note and note.version else None
@@ -311,7 +268,11 @@ def calibrate(folders: tuple[Path, ...]) -> None:
     from assistant.refuse import save_calibration
     from eval.calibrate import calibrate as fit
 
-    settings = _settings()
+    settings = opening.settings()
     found = fit(settings, folders)
     click.echo(found.measured.replace("; ", "\n"))
     click.echo(str(save_calibration(found, settings.home.expanduser() / "calibration")))
+
+
+main.add_command(add)
+main.add_command(nightly)

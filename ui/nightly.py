@@ -326,13 +326,13 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
       ask nightly --at 02:30
       ask nightly --run-now
     """
-    from ui import cli
+    from ui import open as opening
     from ui.show import line_of
 
     if not at and not run_now:
         raise click.UsageError("say when: --at 02:30 to stay and run every night, --run-now to run at once, or both")
-    settings = cli._settings()
-    folder = cli._shelf(settings).folder
+    settings = opening.settings()
+    folder = opening.shelf(settings).folder
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0 if at else 128 + signal.SIGTERM))
 
     def run() -> Night:
@@ -352,11 +352,11 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
 
 
 def _one_night(settings: "AssistantSettings", folder: Path) -> Night:
-    from ui import cli
+    from ui import open as opening
     from ui.show import line_of
 
     with only_one(folder):
-        shelf = cli._shelf(settings)  # anew each night: the model need not stay in memory all day
+        shelf = opening.shelf(settings)  # anew each night: the model need not stay in memory all day
         try:
             night = run_night(steps_of(shelf), tell=lambda line: click.echo(line_of(line), err=True))
         finally:

@@ -1,0 +1,60 @@
+"""What every command opens: the settings, the notes, a sync with its progress shown."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from assistant.settings import AssistantSettings
+    from ingest.shelf import Shelf
+    from ingest.sync import Report
+
+
+def settings() -> "AssistantSettings":
+    """Return what the user set, or fail in one line."""
+    from pydantic import ValidationError
+
+    from assistant.settings import AssistantSettings
+
+    try:
+        return AssistantSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "STUDY_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise click.ClickException(f"{name}: {first['msg']}") from error
+
+
+def shelf(of: "AssistantSettings") -> "Shelf":
+    """Return the notes that the settings name."""
+    from ingest.shelf import Shelf
+
+    return Shelf(of)
+
+
+def sync(of: "Shelf", **options: Any) -> "Report":
+    """Make the index equal to the folder; where a person looks on, with progress bars."""
+    from ingest.sync import sync
+
+    if not sys.stderr.isatty():
+        return sync(of, **options)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ui import show
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=show.console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        return sync(of, progress=tell, **options)
+
+
+def print_json(document: Any) -> None:
+    """Print one document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1))
