@@ -13,7 +13,7 @@ from ingest.sentences import Span
 
 PASSAGES = 4
 """How many of the best passages are looked at."""
-CANDIDATES = 16
+CANDIDATES = 12
 """Most sentences that are compared with the question; each costs about two milliseconds."""
 QUOTES = 3
 """Most sentences that are quoted."""

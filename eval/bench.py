@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(row, file=sys.stderr, flush=True)
     source = "STUDY_EVALDATA" if os.environ.get("STUDY_EVALDATA") else "our own corpus/"
     page = table(rows, place, f"notes: new ones made from the sentences of {source}", time.time() - started)
-    print(page)
+    print(page, end="")
     out = chosen.out or (None if chosen.quick or chosen.only else ROOT / "docs" / "bench.md")
     if out:
         out.write_text(page, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Are the right notes found? Each question of a set against the index of its notes, scored by unit.
 
-    python -m eval.retrieval FOLDER…      each with corpus/, queries.jsonl and, if there is one, docs.jsonl
+python -m eval.retrieval FOLDER…      each with corpus/, queries.jsonl and, if there is one, docs.jsonl
 """
 
 import sys

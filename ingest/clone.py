@@ -10,7 +10,8 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ingest.errors import DiskFull
@@ -60,6 +61,32 @@ def _copy_file(source: Path, target: Path) -> None:
                 write.write(part)
                 start += len(part)
         write.truncate(size)
+
+
+def mirror(folder: Path, inner: Iterable[Path], suffix: str) -> Path:
+    """Return a folder, in memory where it can be, of links to what is in another one, for who writes where they read.
+
+    So readers leave the other one as it is, wait for no disk, and can still read when it is full.
+
+    Args:
+        folder: What to mirror.
+        inner: Folders in it that are mirrored, too, and not linked to as they are.
+        suffix: Files of this kind are copied, since they are written.
+    """
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None
+    with disk_errors(where or Path(tempfile.gettempdir())):
+        made = Path(tempfile.mkdtemp(prefix="study-", dir=where))
+        sources = [folder, *inner]
+        for source in sources:
+            target = made / source.relative_to(folder)
+            target.mkdir(parents=True, exist_ok=True)
+            for entry in source.iterdir():
+                if entry.suffix == suffix:
+                    shutil.copyfile(entry, target / entry.name)
+                elif not any(other.is_relative_to(entry) for other in sources):
+                    (target / entry.name).symlink_to(entry)
+    return made
 
 
 def settle(folder: Path) -> None:

@@ -20,7 +20,6 @@ import contextlib
 import math
 import os
 import shutil
-import tempfile
 import uuid
 import warnings
 import weakref
@@ -283,7 +282,8 @@ class EdgeStore(Store):
         path = self._path(generation)
         with contextlib.ExitStack() as held:
             held.callback(os.close, clone.hold(path))
-            mirror = _mirror(path)
+            # The engine writes edge_config.json when it loads, and segment.json of each segment when it closes.
+            mirror = clone.mirror(path, (path / "segments").iterdir(), ".json")
             held.callback(shutil.rmtree, mirror, ignore_errors=True)
             return _EdgeView(_load(mirror), held.pop_all())
 
@@ -343,27 +343,6 @@ class _EdgeView(View):
                 yield _Point(record.payload or {}, 0.0, record.vector)
             if offset is None:
                 return
-
-
-def _mirror(path: Path) -> Path:
-    """Return a folder of links to a generation's files, in memory, with the small ones that the engine rewrites.
-
-    It writes edge_config.json when it loads, and segment.json when it closes. So readers leave a generation as
-    it was published, wait for no disk, and can still read when it is full.
-    """
-    memory = Path("/dev/shm")
-    where = memory if os.access(memory, os.W_OK) else None
-    with clone.disk_errors(where or Path(tempfile.gettempdir())):
-        mirror = Path(tempfile.mkdtemp(prefix="study-", dir=where))
-        for source in (path, *(path / "segments").iterdir()):
-            target = mirror / source.relative_to(path)
-            target.mkdir(parents=True, exist_ok=True)
-            for entry in source.iterdir():
-                if entry.suffix == ".json":
-                    shutil.copyfile(entry, target / entry.name)
-                elif entry.name != "segments":
-                    (target / entry.name).symlink_to(entry)
-    return mirror
 
 
 @contextlib.contextmanager

@@ -177,17 +177,21 @@ class Parser:
             return refused(row, old, Unreadable("failed", f"its reader failed ({printable})"))
 
     def _parsed(self, row: Note, data: bytes) -> Parsed:
+        from ingest import secrets
+
         document = self._read(row.path, data)
         # The same bytes may give another text, where a page took too long: the version names what was read.
         version = hashlib.sha256(f"{row.seen}\0{document.text}".encode()).hexdigest()[:32]
         chunks = self._cut(document, row.path, version)
         places = {place[1:] for one in chunks for place in one.places}
         names = (name for locator, heading in places for name in (locator, *heading))
-        "".join([document.title, *document.lost, *names]).encode()  # a lone surrogate fails here, not on the way
+        "".join(
+            [document.title, document.remark, *document.lost, *names]
+        ).encode()  # a lone surrogate fails here, not on the way
         note = replace(
             row,
             state="indexed",
-            reason=document.remark,
+            reason="; ".join(filter(None, (document.remark, secrets.remark(document)))),
             version=version,
             title=document.title,
             chunks=len(chunks),

@@ -11,12 +11,10 @@ import fcntl
 import os
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ingest import clone, parse, walk
 from ingest.chunk import Chunk, chunk, chunk_id, key_of
@@ -25,8 +23,11 @@ from ingest.index import Draft, Entry, Vector, View
 from ingest.ledger import Note, Published, new_run
 from ingest.parse import Parsed, Parser
 from ingest.read import Document
+from ingest.report import Change, Edit, Outcome, Report
 from ingest.shelf import Shelf, gone
 from ingest.walk import File
+
+__all__ = ["RACY_NS", "Change", "Edit", "Outcome", "Progress", "Report", "sync"]
 
 WINDOW = 512
 """Chunks that are embedded together, sorted by length."""
@@ -39,95 +40,6 @@ RACY_NS = 2_000_000_000
 
 Progress = Callable[[str, int, int], None]
 """Called with the step's name ('reading' files, 'embedding' chunks), how much is done and how much is known of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a file came to in this sync."""
-
-    path: str
-    state: str
-    """indexed, unchanged, empty, no text layer, encrypted, failed or skipped; a dry run says added or changed."""
-    reason: str
-    chunks: int
-    pages_lost: tuple[str, ...] = ()
-
-
-@dataclass
-class Report:
-    """What a sync did."""
-
-    generation: int = 0
-    notes: list[Outcome] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    """Paths of notes that no longer answer: gone from the folder, or without text now."""
-    renamed: list[tuple[str, str]] = field(default_factory=list)
-    """Old and new path."""
-    chunks: int = 0
-    """In the index now."""
-    embedded: int = 0
-    written: int = 0
-    deleted: int = 0
-    seconds: float = 0.0
-    remark: str = ""
-    """Something to tell about the whole run."""
-
-    @property
-    def by_state(self) -> dict[str, int]:
-        """How many files came to each state; the sum is the number of files."""
-        return dict(sorted(Counter(note.state for note in self.notes).items()))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `ask ingest --json` prints."""
-        return self._told(self.notes)
-
-    def summary(self) -> dict[str, Any]:
-        """Return what a run's row keeps: everything but the notes that are well or skipped."""
-        return self._told([note for note in self.notes if note.reason and note.state != "skipped"])
-
-    def _told(self, notes: Sequence[Outcome]) -> dict[str, Any]:
-        return {
-            "generation": self.generation,
-            "files": len(self.notes),
-            "by_state": self.by_state,
-            "notes": [asdict(note) for note in notes],
-            "removed": self.removed,
-            "renamed": self.renamed,
-            "chunks": self.chunks,
-            "embedded": self.embedded,
-            "written": self.written,
-            "deleted": self.deleted,
-            "seconds": round(self.seconds, 3),
-            "remark": self.remark,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One note that answers otherwise than before."""
-
-    path: str
-    """Where it is, or was if it was removed."""
-    old: str = ""
-    """The version that answered before; empty if none did."""
-    new: str = ""
-    """The version that answers now; empty if none does."""
-    was: str = ""
-    """The path that it was renamed from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a published generation changed."""
-
-    generation: int
-    added: tuple[Edit, ...]
-    changed: tuple[Edit, ...]
-    removed: tuple[Edit, ...]
-    renamed: tuple[Edit, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed or self.renamed)
 
 
 def sync(

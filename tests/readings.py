@@ -96,9 +96,7 @@ def survives(read: Read, name: str, files: Iterator[bytes]) -> int:
             told(read(Path(name), data))
             sound += 1
         except Unreadable as error:
-            assert error.state in STATES
-            assert error.reason
-            assert "\n" not in error.reason
+            _expect_clear(error)
     return sound
 
 
@@ -111,3 +109,9 @@ def damaged_parts(data: bytes, *, times: int, seed: int) -> Iterator[bytes]:
         name = dice.choice(names)
         mutant = next(damaged(parts[name], times=1, seed=seed * times + number))
         yield zipped({**parts, name: mutant})
+
+
+def _expect_clear(error: Unreadable) -> None:
+    assert error.state in STATES
+    assert error.reason
+    assert "\n" not in error.reason

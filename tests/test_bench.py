@@ -75,6 +75,7 @@ def test_what_fails_becomes_a_row_that_says_so(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_bench_measures(tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "quick").mkdir()
     (tmp_path / "quick" / "models").symlink_to(models)

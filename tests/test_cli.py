@@ -121,9 +121,8 @@ def test_a_missing_notes_folder_is_one_line(notes: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("STUDY_NOTES", str(notes / "gone"))
     done = ask("ingest")
     assert done.exit_code == 1
-    assert done.stderr == (
-        f"Error: the notes folder {notes / 'gone'} is not there; mount it, or set STUDY_NOTES to the folder of your notes\n"
-    )
+    what_to_do = "mount it, or set STUDY_NOTES to the folder of your notes"
+    assert done.stderr == f"Error: the notes folder {notes / 'gone'} is not there; {what_to_do}\n"
 
 
 def test_an_empty_notes_folder_is_one_line(notes: Path) -> None:

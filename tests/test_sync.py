@@ -29,6 +29,7 @@ from ingest.index import ServerStore
 from ingest.read import Block, Document
 from ingest.shelf import Shelf
 from ingest.sync import RACY_NS, Change, Edit, Report, sync
+from tests import folder_ledger
 from tests.conftest import ROOT
 from tests.fakes import Folder, HashedEmbedder
 
@@ -676,6 +677,14 @@ def test_two_readings_of_the_same_bytes_keep_their_own_texts(folder: Folder, mon
     check(folder)
 
 
+def test_a_note_with_a_secret_is_flagged(folder: Folder) -> None:
+    folder.write(a="How to set it up:\n\nexport GITHUB_TOKEN=ghp_16C7e42F292c6912E7710c838347Ae178B4a", b="none")
+    assert reasons(sync(folder.shelf)) == {
+        "a.md": "holds what looks like a secret (GitHub token, line 3)",
+        "b.md": "",
+    }
+
+
 def test_heavy_formats_are_read_in_child_processes(folder: Folder) -> None:
     pages = "<html><body><h1>Head</h1><p>Words of a page, enough of them to be kept.</p></body></html>"
     for number in range(4):
@@ -1259,3 +1268,33 @@ def test_an_unreachable_server_loses_nothing(folder: Folder) -> None:
         sync(shelf)
     assert shelf.ledger.generation == 0
     assert "Qdrant" in shelf.ledger.runs(1)[0].error
+
+
+# ------------------------------------------------------------------------------------------------ any other folder
+
+
+def test_the_script_for_any_folder_adds_up(folder: Folder, capfd: pytest.CaptureFixture[str]) -> None:
+    folder.write(a="one", b="", sub__c=LONG)
+    (folder.path / "odd.pdf").write_bytes(b"%PDF-1.4 and no more")
+    (folder.path / "link").symlink_to("sub")
+    (folder.path / ".hidden").touch()
+    assert folder_ledger.main([str(folder.path)]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["files"], told["on_disk"], told["wrong"]) == (6, 6, [])
+    assert told["by_state"] == {"empty": 1, "failed": 1, "indexed": 2, "skipped": 2}
+    assert told["chunks"] == 5
+
+
+def test_the_script_tells_what_does_not_add_up(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write(a="one")
+    monkeypatch.setattr(folder_ledger, "on_disk", lambda folder: 2)
+    wrong = folder_ledger.ingest(folder.path, tmp_path / "home", real=False)["wrong"]
+    assert wrong == ["2 files on disk, 1 in the report, {'indexed': 1}"]
+
+
+def test_the_script_tells_when_its_process_died(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert folder_ledger.main([str(folder.path)]) == 1
+    assert "the process died (status 1)" in capfd.readouterr().err
