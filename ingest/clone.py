@@ -74,12 +74,10 @@ def mirror(folder: Path, inner: Iterable[Path], suffix: str) -> Path:
         suffix: Files of this kind are copied, since they are written.
     """
     memory = Path("/dev/shm")
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 20
-    where = memory if roomy else Path(tempfile.gettempdir())
-    sources = [folder, *inner]
-    with disk_errors(where), contextlib.ExitStack() as undo:
+    where = memory if os.access(memory, os.W_OK) else None
+    with disk_errors(where or Path(tempfile.gettempdir())):
         made = Path(tempfile.mkdtemp(prefix="study-", dir=where))
-        undo.callback(shutil.rmtree, made, ignore_errors=True)
+        sources = [folder, *inner]
         for source in sources:
             target = made / source.relative_to(folder)
             target.mkdir(parents=True, exist_ok=True)
@@ -88,7 +86,6 @@ def mirror(folder: Path, inner: Iterable[Path], suffix: str) -> Path:
                     shutil.copyfile(entry, target / entry.name)
                 elif not any(other.is_relative_to(entry) for other in sources):
                     (target / entry.name).symlink_to(entry)
-        undo.pop_all()
     return made
 
 
@@ -99,9 +96,6 @@ def settle(folder: Path) -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # some network file systems sync no folders
-                    raise
             finally:
                 os.close(descriptor)
 
@@ -114,8 +108,7 @@ def hold(folder: Path) -> int:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):  # where there are no locks, `drop` gets none either
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not os.path.samestat(os.fstat(descriptor), folder.stat()):
             raise FileNotFoundError(folder)  # dropped and made again in between
     except BaseException:
@@ -125,7 +118,7 @@ def hold(folder: Path) -> int:
 
 
 def drop(folder: Path) -> bool:
-    """Remove a folder; return False, and leave it, where somebody holds it or it can't be removed."""
+    """Remove a folder; return False, and leave it, where somebody holds it."""
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -134,7 +127,7 @@ def drop(folder: Path) -> bool:
             gone = folder.with_name(f"{_DROPPED}{folder.name}")
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)
-        except OSError:
+        except BlockingIOError:
             return False
         finally:
             os.close(descriptor)

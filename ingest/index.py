@@ -292,9 +292,9 @@ class EdgeStore(Store):
 
     def keep_only(self, generation: int) -> None:
         clone.sweep(self._folder)
-        kept = {self._path(generation), self._path(generation - 1)}
-        for path in set(self._folder.glob("gen-[0-9]*")) - kept:
-            clone.drop(path)
+        for path in self._folder.glob("gen-*"):
+            if int(path.name.removeprefix("gen-")) not in (generation - 1, generation):
+                clone.drop(path)
 
 
 class _EdgeView(View):

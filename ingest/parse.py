@@ -7,7 +7,6 @@ Formats that run foreign code over hostile bytes, and whatever is large, are par
 import hashlib
 import os
 import stat
-import sys
 import threading
 import time
 from collections import deque
@@ -133,8 +132,7 @@ class Parser:
         """
         self._root, self._most_bytes, self._known, self._cut = root, most_bytes, known, cut
         self._again = again
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        self._threads = max(2, min(4, cores))
+        self._threads = max(2, min(4, len(os.sched_getaffinity(0))))
         self._stack = ExitStack()
         self._starting = threading.Lock()
         self._workers: Workers | None = None

@@ -72,18 +72,3 @@ def test_what_fails_becomes_a_row_that_says_so(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(bench.BENCHES, "help", broken)
     (row,) = bench.measure(Place(tmp_path, QUICK), ["help"])
     assert (row.ours, row.met) == (r"failed: OSError: no \| disk", False)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_every_bench_measures(tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "quick").mkdir()
-    (tmp_path / "quick" / "models").symlink_to(models)
-    out = tmp_path / "bench.md"
-    bench.main(["--quick", "--folder", str(tmp_path), "--out", str(out)])
-    page = out.read_text(encoding="utf-8")
-    assert page == capsys.readouterr().out
-    assert "failed" not in page
-    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 20
-    assert "| tokens lost to truncation" in page
