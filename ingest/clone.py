@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,9 @@ ROOM = 64 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FICLONE = 0x40049409
 """ioctl that makes a copy-on-write copy (linux/fs.h)."""
-_DROPPED = ".dropped-"
+_DROPPED, _MIRROR = ".dropped-", "study-mirror-"
+MIRROR_SECONDS = 3600
+"""Age from which a mirror that nobody holds is not just being made."""
 
 
 def copy(source: Path, target: Path) -> None:
@@ -73,11 +76,10 @@ def mirror(folder: Path, inner: Iterable[Path], suffix: str) -> Path:
         inner: Folders in it that are mirrored, too, and not linked to as they are.
         suffix: Files of this kind are copied, since they are written.
     """
-    memory = Path("/dev/shm")
-    where = memory if os.access(memory, os.W_OK) else None
-    with disk_errors(where or Path(tempfile.gettempdir())):
-        made = Path(tempfile.mkdtemp(prefix="study-", dir=where))
-        sources = [folder, *inner]
+    where, sources = _memory(), [folder, *inner]
+    with disk_errors(where), contextlib.ExitStack() as undo:
+        made = Path(tempfile.mkdtemp(prefix=_MIRROR, dir=where))
+        undo.callback(shutil.rmtree, made, ignore_errors=True)
         for source in sources:
             target = made / source.relative_to(folder)
             target.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,14 @@ def mirror(folder: Path, inner: Iterable[Path], suffix: str) -> Path:
                     shutil.copyfile(entry, target / entry.name)
                 elif not any(other.is_relative_to(entry) for other in sources):
                     (target / entry.name).symlink_to(entry)
+        undo.pop_all()
     return made
+
+
+def _memory() -> Path:
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 20
+    return memory if roomy else Path(tempfile.gettempdir())
 
 
 def settle(folder: Path) -> None:
@@ -96,6 +105,9 @@ def settle(folder: Path) -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # some network file systems sync no folders
+                    raise
             finally:
                 os.close(descriptor)
 
@@ -108,7 +120,8 @@ def hold(folder: Path) -> int:
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # where there are no locks, `drop` gets none either
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         if not os.path.samestat(os.fstat(descriptor), folder.stat()):
             raise FileNotFoundError(folder)  # dropped and made again in between
     except BaseException:
@@ -118,7 +131,7 @@ def hold(folder: Path) -> int:
 
 
 def drop(folder: Path) -> bool:
-    """Remove a folder; return False, and leave it, where somebody holds it."""
+    """Remove a folder; return False, and leave it, where somebody holds it or it can't be removed."""
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -127,7 +140,7 @@ def drop(folder: Path) -> bool:
             gone = folder.with_name(f"{_DROPPED}{folder.name}")
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)
-        except BlockingIOError:
+        except OSError:
             return False
         finally:
             os.close(descriptor)
@@ -136,9 +149,13 @@ def drop(folder: Path) -> bool:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what was dropped when the process was killed."""
+    """Remove what killed processes left: half of what was dropped from `parent`, and old mirrors that nobody holds."""
     for path in parent.glob(f"{_DROPPED}*"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in _memory().glob(f"{_MIRROR}*"):
+        with contextlib.suppress(OSError):  # another process removes it, too
+            if time.time() - path.stat().st_mtime > MIRROR_SECONDS:
+                drop(path)
 
 
 def need(folder: Path, size: int) -> None:

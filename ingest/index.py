@@ -285,6 +285,7 @@ class EdgeStore(Store):
             # The engine writes edge_config.json when it loads, and segment.json of each segment when it closes.
             mirror = clone.mirror(path, (path / "segments").iterdir(), ".json")
             held.callback(shutil.rmtree, mirror, ignore_errors=True)
+            held.callback(os.close, clone.hold(mirror))
             return _EdgeView(_load(mirror), held.pop_all())
 
     def draft(self, generation: int, base: int, dim: int) -> Draft:
@@ -292,9 +293,9 @@ class EdgeStore(Store):
 
     def keep_only(self, generation: int) -> None:
         clone.sweep(self._folder)
-        for path in self._folder.glob("gen-*"):
-            if int(path.name.removeprefix("gen-")) not in (generation - 1, generation):
-                clone.drop(path)
+        kept = {self._path(generation), self._path(generation - 1)}
+        for path in set(self._folder.glob("gen-[0-9]*")) - kept:
+            clone.drop(path)
 
 
 class _EdgeView(View):

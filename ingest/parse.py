@@ -7,6 +7,7 @@ Formats that run foreign code over hostile bytes, and whatever is large, are par
 import hashlib
 import os
 import stat
+import sys
 import threading
 import time
 from collections import deque
@@ -132,7 +133,8 @@ class Parser:
         """
         self._root, self._most_bytes, self._known, self._cut = root, most_bytes, known, cut
         self._again = again
-        self._threads = max(2, min(4, len(os.sched_getaffinity(0))))
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        self._threads = max(2, min(4, cores))
         self._stack = ExitStack()
         self._starting = threading.Lock()
         self._workers: Workers | None = None

@@ -1,7 +1,7 @@
 """What a sync tells: what every file came to, and which notes answer otherwise than before."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,9 +46,9 @@ class Report:
         """Return what `ask ingest --json` prints."""
         return self._told(self.notes)
 
-    def summary(self) -> dict[str, Any]:
-        """Return what a run's row keeps: everything but the notes that are well or skipped."""
-        return self._told([note for note in self.notes if note.reason and note.state != "skipped"])
+    def summary(self, paths: Container[str]) -> dict[str, Any]:
+        """Return what a run's row keeps: everything, but of the notes only those at `paths` with a reason."""
+        return self._told([note for note in self.notes if note.reason and note.path in paths])
 
     def _told(self, notes: Sequence[Outcome]) -> dict[str, Any]:
         return {

@@ -151,7 +151,7 @@ class _Sync:
 
     def _inside(self, path: str) -> bool:
         within = self._within
-        return not within or any(path == top or path.startswith(f"{top}/") or top == "." for top in within)
+        return not within or any(top in (path, ".") or path.startswith(f"{top.rstrip('/')}/") for top in within)
 
     # ------------------------------------------------------------------------------------------------- compare
 
@@ -398,7 +398,9 @@ class _Sync:
         self.report.seconds = time.time() - started
         rows = [note for path, note in self._after.items() if self._before.get(path) != note]
         removed = [path for path in self._before if path not in self._after]
-        run = new_run(started, pointer.generation, self.report.summary(), whole=not self._within)
+        told = self.report.summary({note.path for note in rows})
+        whole = not self._within and not self.report.remark
+        run = new_run(started, pointer.generation, told, whole=whole)
         if self._draft or rows or removed:
             shelf.ledger.publish(pointer, rows, removed, run)
         else:
@@ -471,8 +473,11 @@ class _Old:
         if sources:
             return self._view.vectors([id_ for source in sources for id_ in _ids(source)])
         if self._moved is None:
-            found = self._view.vectors([id_ for source in self.gone for id_ in _ids(source)])
-            self._moved = {key: array("f", vector) for key, vector in found.items()}  # a tenth of a list
+            self._moved = {
+                key: array("f", vector)  # an eighth of a list
+                for source in self.gone
+                for key, vector in self._view.vectors(_ids(source)).items()
+            }
         return self._moved
 
     def carried(self, note: Note) -> tuple[Note, list[Chunk]]:

@@ -1,4 +1,4 @@
-"""Stand-ins that do real work: an embedder that needs no model, and a folder of notes with its shelf."""
+"""A stand-in that does real work: an embedder that needs no model."""
 
 import re
 import zlib
@@ -11,8 +11,6 @@ import numpy as np
 from ingest.chunk import Chunk, Place
 from ingest.embed import Embedder, Model
 from ingest.index import Entry
-from ingest.settings import IngestSettings
-from ingest.shelf import Shelf
 
 if TYPE_CHECKING:
     from ingest.embed import Vectors
@@ -47,38 +45,6 @@ class HashedEmbedder(Embedder):
         """As `encode`, noting them."""
         self.embedded += texts
         return self.encode(texts)
-
-
-class Folder:
-    """Notes in a folder of their own, and how they are indexed."""
-
-    def __init__(self, place: Path, **settings: object) -> None:
-        self.path = place / "notes"
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.embedder = HashedEmbedder()
-        self.settings = IngestSettings(home=place / "home", notes=self.path, **settings)  # type: ignore[arg-type]
-        self.shelf = self.opened()
-
-    def opened(self) -> Shelf:
-        """Return the shelf as another process would open it."""
-        return Shelf(self.settings, embedder=self.embedder)
-
-    def write(self, **notes: str) -> None:
-        """Write notes: `a="text"` becomes a.md; two underscores are a slash."""
-        for name, text in notes.items():
-            path = self.path / f"{name.replace('__', '/')}.md"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-    def indexed(self) -> dict[str, str]:
-        """Return what a reader finds now: path → the texts of its chunks, in order."""
-        found: dict[str, list[Chunk]] = {}
-        for chunk, _ in self.shelf.view().scroll():
-            found.setdefault(chunk.path, []).append(chunk)
-        return {
-            path: "|".join(chunk.text for chunk in sorted(chunks, key=lambda chunk: chunk.ordinal))
-            for path, chunks in sorted(found.items())
-        }
 
 
 def entry(path: str, text: str, *, ordinal: int = 0, version: str = "v1", dim: int = 16) -> Entry:

@@ -35,7 +35,7 @@ from ingest.index import View
 from ingest.ledger import Ledger
 from ingest.sync import sync
 from tests.conftest import ROOT
-from tests.fakes import Folder
+from tests.folders import Folder
 
 Line = tuple[str, int]
 """A file of ingest/ and a line in it."""
@@ -118,6 +118,9 @@ def place(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="study-tests-") as made:
         yield Path(made)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clone, "MIRROR_SECONDS", 20)  # what the killed left, but nobody else's that is being made
+            clone.sweep(Path(made))
 
 
 def killed(apart: ForkServerContext, target: Callable[..., None], *arguments: object) -> bool:
@@ -509,7 +512,7 @@ import os, sys
 from pathlib import Path
 from ingest.errors import DiskFull
 from ingest.sync import sync
-from tests.fakes import Folder
+from tests.folders import Folder
 
 place = Path(sys.argv[1])
 folder = Folder(place)
@@ -625,7 +628,7 @@ def test_power_that_fails_right_after_publishing_may_take_us_back_one_generation
 ASKER = """
 import sys, time
 from pathlib import Path
-from tests.fakes import Folder
+from tests.folders import Folder
 
 folder = Folder(Path(sys.argv[1]))
 shelf, asked, seen = folder.shelf, 0, set()

@@ -476,11 +476,11 @@ def test_readers_leave_a_published_generation_as_it_is(edge_store: EdgeStore, tm
 
 def test_a_view_that_nobody_closes_lets_go(edge_store: EdgeStore, tmp_path: Path) -> None:
     write(edge_store, 1, add=notes())
-    mirrors = set(Path("/dev/shm").glob("study-*"))
+    mirrors = set(clone._memory().glob("study-mirror-*"))
     view = edge_store.view(1)
     assert not clone.drop(tmp_path / "gen-1")
     del view
-    assert set(Path("/dev/shm").glob("study-*")) <= mirrors
+    assert set(clone._memory().glob("study-mirror-*")) <= mirrors
     assert clone.drop(tmp_path / "gen-1")
     with pytest.raises(FileNotFoundError):
         edge_store.view(1)
@@ -495,6 +495,19 @@ def test_a_removal_that_was_killed_half_way_hurts_nobody(edge_store: EdgeStore, 
     assert clone.drop(tmp_path / "gen-1")
     edge_store.keep_only(1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_readers_left_is_swept_up(edge_store: EdgeStore, tmp_path: Path) -> None:
+    write(edge_store, 1, add=notes())
+    left, new, held = (clone.mirror(tmp_path / "gen-1", [], ".json") for _ in range(3))
+    os.utime(left, (1, 1))
+    os.utime(held, (1, 1))
+    descriptor = clone.hold(held)
+    edge_store.keep_only(1)
+    assert (left.exists(), new.exists(), held.exists()) == (False, True, True)
+    os.close(descriptor)
+    assert clone.drop(new)
+    assert clone.drop(held)
 
 
 @pytest.mark.parametrize("damage", ["segment.json", "edge_config.json", "config.json", "mutable_id_tracker.mappings"])

@@ -124,7 +124,7 @@ def test_where_nothing_listens_it_says_so_and_what_to_do() -> None:
     with free_port() as port:
         assert reason_at(f"http://127.0.0.1:{port}/v1") == (
             f"no model server at http://127.0.0.1:{port}/v1: nothing listens there; "
-            "start one there, or set STUDY_LLM_URL"
+            "start one (vllm serve MODEL), or set STUDY_LLM_URL"
         )
 
 

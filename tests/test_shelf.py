@@ -13,7 +13,8 @@ from ingest.errors import IndexDamaged, IndexMismatch, NotIndexed, PathOutsideNo
 from ingest.index import View
 from ingest.shelf import Shelf
 from ingest.sync import sync
-from tests.fakes import Folder, HashedEmbedder
+from tests.fakes import HashedEmbedder
+from tests.folders import Folder
 
 
 @pytest.fixture
