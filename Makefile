@@ -21,10 +21,10 @@ ask: $(VENV)/.ready
 ingest: $(VENV)/.ready
 	@$(BIN)/ask ingest
 
-test: $(VENV)/.ready
+test: $(VENV)/.tested
 	$(BIN)/pytest
 
-lint: $(VENV)/.ready
+lint: $(VENV)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -44,6 +44,10 @@ $(VENV)/.ready: requirements/base.txt requirements/$(TORCH).txt pyproject.toml
 			$(if $(filter cpu,$(TORCH)),--index $(PYTORCH_CPU) --index-strategy unsafe-best-match)
 	@$(INSTALL) --require-hashes --no-deps -r requirements/base.txt
 	@$(INSTALL) --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.ready requirements/dev.txt
+	@$(INSTALL) --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
 
 lock: $(VENV)/.ready
