@@ -1,11 +1,11 @@
 """Do the notes answer it? One number against one threshold, calibrated for each embedding model.
 
-    evidence = final score of the best chunk + cosine_weight · best cosine
+    evidence = fused score of the best chunk + cosine_weight · best cosine
 
-The final score counts how much of the question's words, weighted by rarity, one chunk and its file hold; the
+The fused score counts how much of the question's words, weighted by rarity, one chunk and its file hold; the
 cosine counts meaning. `ask calibrate` chooses weight and threshold so that at most one in twenty questions that
 the notes answer is refused, on every set of cases it is given. Where the model has no calibration, nothing is
-refused and the answer says so.
+refused and the answer says so. A reranker changes neither.
 """
 
 import json
@@ -48,7 +48,7 @@ def evidence(retrieval: Retrieval, cosine_weight: float) -> float:
     if not retrieval.candidates:
         return 0.0
     cosine = max(passage.cosine for passage in retrieval.candidates)
-    return max(passage.score for passage in retrieval.candidates) + cosine_weight * cosine
+    return retrieval.best + cosine_weight * cosine
 
 
 def judge(retrieval: Retrieval, calibration: Calibration | None) -> Verdict:

@@ -56,6 +56,8 @@ class Retrieval:
     """Every fused chunk, best first, at most 2 · DEPTH."""
     passages: tuple[Passage, ...]
     """What is shown and answered from: the best, collapsed, joined."""
+    best: float
+    """Highest fused score, whatever a reranker made of it; 0 where nothing was found."""
     vector: Sequence[float]
     """Of the question: unit length, as long as the model's."""
     ideal: float
@@ -111,6 +113,7 @@ def retrieve(
     ideal = (BM25_K + 1) * sum(view.rarity(question))
     clock.lap("sparse")
     candidates = fuse(dense, sparse, ideal)
+    best = candidates[0].score if candidates else 0.0
     clock.lap("fuse")
     if reranker and candidates:
         head = candidates[:RERANKED]
@@ -120,7 +123,7 @@ def retrieve(
         clock.lap("rerank")
     passages = _joined(collapse(candidates, top_k), text_of)
     clock.lap("choose")
-    return Retrieval(tuple(candidates), tuple(passages), vector, ideal, clock.laps)
+    return Retrieval(tuple(candidates), tuple(passages), best, vector, ideal, clock.laps)
 
 
 class _Clock:

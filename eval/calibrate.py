@@ -30,9 +30,8 @@ def gather(shelf: Shelf, cases: Sequence[Case]) -> list[Evidence]:
     """Return the evidence that the notes have for each case."""
     view, found = shelf.view(), []
     for case in cases:
-        candidates = retrieve(case.question, view, shelf.embedder, top_k=1).candidates
-        best = max((passage.score for passage in candidates), default=0.0)
-        found.append((best, max((passage.cosine for passage in candidates), default=0.0)))
+        retrieval = retrieve(case.question, view, shelf.embedder, top_k=1)
+        found.append((retrieval.best, max((passage.cosine for passage in retrieval.candidates), default=0.0)))
     return found
 
 

