@@ -10,7 +10,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant import prompt as prompting
 from assistant.cite import UNSUPPORTED, Citation, Cited, Sentence, resolve
@@ -24,6 +24,9 @@ from assistant.support import Entailment
 from assistant.visible import visible
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
+
+if TYPE_CHECKING:
+    from assistant.llm import Absent, LanguageModel
 
 ANSWERED, QUOTED, NOT_IN_THE_NOTES = "answered", "quoted", "not_in_notes"
 MOST_CHARACTERS = 4000
@@ -59,6 +62,10 @@ class Answer:
     """Tokens that the server counted: prompt_tokens, cached_tokens, answer_tokens; empty where it counted none."""
     timings_ms: dict[str, float]
     """Milliseconds of each step, and their total. `retrieve` contains the steps named `retrieve.…`."""
+    generation: int = 0
+    """Of the index that was searched."""
+    failure: str = ""
+    """What went wrong with the model server, by the error's name (ServerStalled); empty where nothing did."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask --json` prints."""
@@ -103,6 +110,8 @@ class Found:
 
     retrieval: Retrieval
     verdict: Verdict
+    draft: "Answer"
+    """What is known of the answer so far; its timings go on growing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,8 @@ class Asked:
     """The prompt was sent."""
 
     prompt: Prompt
+    model: str
+    """Whom it was sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +211,18 @@ def answer(
         verdict = judge(retrieval, load_calibration(embedder.model, settings.home))
         watch.lap("retrieve")
         watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
-        yield Found(retrieval, verdict)
-        model = finding.result() if finding else None
+        draft = Answer(
+            question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps, view.generation
+        )
+        yield Found(retrieval, verdict, draft)
+        model, absent = finding.result() if finding else (None, None)
         watch.lap("find_model")
 
-    draft = Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps)
     if not retrieval.passages or not verdict.answerable:
         done = _not_in_notes(draft, retrieval)
-    elif model is None or isinstance(model, str):
-        notice = f"{NO_MODEL}: {model}" if model else QUOTES
+    elif model is None:
+        notice = f"{NO_MODEL}: {absent.reason}" if absent else QUOTES
+        draft = replace(draft, failure=absent.kind if absent else "")
         done = _quoted(draft, quote(question, retrieval, embedder), notice)
         watch.lap("quote")
     else:
@@ -218,6 +232,22 @@ def answer(
         done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
     watch.total()
     yield done
+
+
+def stopped(found: Found, asked: Asked, text: str) -> Answer:
+    """Return the answer that a reader stopped while it was written, its sentences checked as far as they go."""
+    cited = resolve(text, found.draft.passages[: asked.prompt.passages])
+    return replace(
+        found.draft,
+        answer=cited.text,
+        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip(),
+        outcome=ANSWERED,
+        model=asked.model,
+        sentences=cited.sentences,
+        citations=cited.citations,
+        notice="stopped before its end",
+        failure="Stopped",
+    )
 
 
 def _course(name: str, shelf: Shelf) -> str:
@@ -245,12 +275,12 @@ def _entailment(settings: AssistantSettings) -> Entailment | None:
     return entail.load(settings.entailment_model)
 
 
-def _find_model(settings: AssistantSettings) -> Any:
-    """Return the model, or one line that says why there is none."""
+def _find_model(settings: AssistantSettings) -> "tuple[LanguageModel | None, Absent | None]":
+    """Return the model, or why there is none."""
     from assistant import llm
 
     found = llm.find(settings)
-    return found.reason if isinstance(found, llm.Absent) else found
+    return (None, found) if isinstance(found, llm.Absent) else (found, None)
 
 
 def _not_in_notes(draft: Answer, retrieval: Retrieval) -> Answer:
@@ -273,7 +303,7 @@ def _quoted(draft: Answer, cited: Cited, notice: str) -> Answer:
 
 def _ask(
     draft: Answer,
-    model: Any,
+    model: "LanguageModel",
     retrieval: Retrieval,
     settings: AssistantSettings,
     watch: _Stopwatch,
@@ -283,9 +313,9 @@ def _ask(
     most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
     prompt = prompting.build(draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most)
     watch.lap("prompt")
-    yield Asked(prompt)
+    yield Asked(prompt, model.name)
     room = min(settings.llm_max_answer_tokens, max(16, model.context_tokens - prompt.tokens))
-    text, notice, cut, shown = "", "", False, False
+    text, notice, shown, failure = "", "", False, ""
     usage: dict[str, int] = {}
     try:
         with closing(model.stream(prompt.messages, max_tokens=room)) as deltas:
@@ -308,9 +338,10 @@ def _ask(
                         "answer_tokens": delta.usage.completion_tokens,
                     }
     except ServerError as error:
-        text, notice, cut = error.partial, str(error), True
+        text, notice, failure = error.partial, str(error), type(error).__name__
     watch.lap("write")
     said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
+    draft = replace(draft, failure=failure)
     if not text.strip():
         return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
     cited = resolve(said, draft.passages[: prompt.passages], entailment)
@@ -320,7 +351,7 @@ def _ask(
     return replace(
         draft,
         answer=cited.text,
-        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip() if cut else cited.marked,
+        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip() if failure else cited.marked,
         outcome=ANSWERED,
         model=model.name,
         sentences=cited.sentences,

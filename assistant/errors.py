@@ -3,6 +3,9 @@
 StudyError                  (ingest.errors)
 ├── QuestionRejected        an empty or endless question
 ├── NoSuchCourse            a course that no note belongs to
+├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
+│   └── JournalFull         no room on its disk
+├── NoSuchAnswer            an answer that is not in the journal
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -18,6 +21,8 @@ StudyError                  (ingest.errors)
     └── AnswerUnparsable    JSON was asked for, and this is not it
 """
 
+from pathlib import Path
+
 from ingest.errors import StudyError
 
 
@@ -31,6 +36,24 @@ class NoSuchCourse(StudyError):
     def __init__(self, name: str, courses: list[str]) -> None:
         there = ", ".join(courses) or "none: the notes have no sub-folders"
         super().__init__(f"no note belongs to a course {name}; courses: {there}")
+
+
+class JournalUnavailable(StudyError):
+    """The journal can't be read or written; an answer is shown all the same."""
+
+
+class JournalFull(JournalUnavailable):
+    """The disk filled up while something was written; what the journal had, it has."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"the disk of {folder} is full: nothing was added to the journal; free some space")
+
+
+class NoSuchAnswer(StudyError):
+    """No answer of that number was kept."""
+
+    def __init__(self, id_: int) -> None:
+        super().__init__(f"there is no answer {id_} in the journal" if id_ else "nothing was asked yet")
 
 
 class ServerError(StudyError):

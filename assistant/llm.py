@@ -75,6 +75,8 @@ class Absent:
 
     reason: str
     """One line: what happened and what to do."""
+    kind: str = "ModelMissing"
+    """Name of the error behind it."""
 
 
 def find(settings: AssistantSettings) -> "LanguageModel | Absent":
@@ -83,7 +85,7 @@ def find(settings: AssistantSettings) -> "LanguageModel | Absent":
         server = Server(settings)
         models = _models(server, settings)
     except ServerError as error:
-        return Absent(str(error))
+        return Absent(str(error), type(error).__name__)
     if not models:
         return Absent(f"the server at {server.url} serves no model; load one")
     name = settings.llm_model or next(iter(models))

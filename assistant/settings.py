@@ -1,5 +1,8 @@
 """What a user can set about retrieving and answering."""
 
+import hashlib
+import json
+
 from pydantic import Field, SecretStr
 
 from ingest.settings import IngestSettings
@@ -7,6 +10,9 @@ from ingest.settings import IngestSettings
 
 class AssistantSettings(IngestSettings):
     """Read from STUDY_* variables, then from `.env` in the working directory."""
+
+    learner: str = Field(default="me", pattern=r"^\w[\w.@+-]{0,63}$")
+    """Whose journal is kept: a name of letters, digits and . _ - @ +, which becomes a folder."""
 
     top_k: int = Field(default=6, ge=1, le=50)
     """Most passages that an answer is made from."""
@@ -46,3 +52,13 @@ class AssistantSettings(IngestSettings):
 
     llm_seed: int = 0
     """Makes sampling repeatable where the server can."""
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change with every setting that can change an answer."""
+        told = self.model_dump(mode="json", exclude={"home", "notes", "learner", *_secrets()})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _secrets() -> set[str]:
+    return {name for name, field in AssistantSettings.model_fields.items() if field.annotation is SecretStr}

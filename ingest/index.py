@@ -101,6 +101,9 @@ _bm25 = edge.Bm25(BM25)
 class View:
     """One published generation, for reading. Safe to use from several threads."""
 
+    generation = 0
+    """Its number."""
+
     def nearest(self, vector: Vector, limit: int, course: str = "") -> list[Hit]:
         """Return the chunks whose vectors are nearest, best first."""
         return _hits(self._search([list(vector)], DENSE, limit, course)[0])

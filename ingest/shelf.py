@@ -113,6 +113,7 @@ class Shelf:
                         raise gone(generation) from error
                     continue  # a sync published others and removed this one between the lines above
                 if self.ledger.generation == generation:
+                    view.generation = generation
                     self._view = (generation, view)  # threads that still read the old one keep it open
                     return view
 

@@ -86,6 +86,7 @@ def answer(
     """Answer a question from the notes (the default: `ask "…"` is `ask answer "…"`)."""
     from assistant.answer import Answer, Asked, Found, Wrote, check_question
     from assistant.answer import answer as answering
+    from assistant.remember import Remembered, remembered
     from ui import show
 
     asked_for = check_question(" ".join(question))
@@ -96,26 +97,27 @@ def answer(
     asked: Asked | None = None
     done: Answer | None = None
     live = show.is_terminal() and not as_json
-    with (
-        contextlib.closing(
-            answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
-        ) as events,
-        _live(live) as write,
-    ):
+    answers = answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
+    with contextlib.closing(remembered(answers, settings, course=course)) as events:
+        with _live(live) as write:
+            for event in events:
+                if isinstance(event, Found):
+                    found = event
+                elif isinstance(event, Asked):
+                    asked = event
+                elif isinstance(event, Wrote):
+                    write(event.text, event.restart)
+                elif isinstance(event, Answer):
+                    done = event
+                    break
+        assert done is not None
+        assert found is not None
+        _print_answer(done, as_json, live)
+        if explain:
+            click.echo("\n" + show.explain_text(found, asked, done), err=as_json)
         for event in events:
-            if isinstance(event, Found):
-                found = event
-            elif isinstance(event, Asked):
-                asked = event
-            elif isinstance(event, Wrote):
-                write(event.text, event.restart)
-            else:
-                done = event
-    assert done is not None
-    assert found is not None
-    _print_answer(done, as_json, live)
-    if explain:
-        click.echo("\n" + show.explain_text(found, asked, done), err=as_json)
+            if isinstance(event, Remembered) and event.notice:
+                click.echo(show.line_of(event.notice), err=True)
 
 
 def _print_answer(done: "Answer", as_json: bool, live: bool) -> None:

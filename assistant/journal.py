@@ -1,0 +1,376 @@
+"""The journal: what a learner asked, what was answered, and whether it was right. Nothing in it is ever changed.
+
+One SQLite file a learner, `STUDY_HOME/learners/NAME/journal.db`. Each answer is kept whole, as `ask --json` prints
+it, so that it can be shown again with the same citations after the notes have changed. Reviews and quiz items are
+tables of the same file: whoever needs a table appends its SQL to `MIGRATIONS`, and reads and writes it by
+`Journal.rows` and `Journal.transaction`.
+"""
+
+import contextlib
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
+from assistant.settings import AssistantSettings
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes: it does so for some milliseconds at a time."""
+MIGRATIONS = (
+    """
+    CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, started REAL NOT NULL, title TEXT NOT NULL, course TEXT NOT NULL
+    );
+    CREATE TABLE answers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, conversation INTEGER REFERENCES conversations (id),
+        asked REAL NOT NULL, question TEXT NOT NULL, answer TEXT NOT NULL, course TEXT NOT NULL,
+        outcome TEXT NOT NULL, model TEXT, generation INTEGER NOT NULL, settings TEXT NOT NULL, trace TEXT NOT NULL,
+        failure TEXT NOT NULL, timings_ms TEXT NOT NULL, usage TEXT NOT NULL, document TEXT NOT NULL
+    );
+    CREATE INDEX answers_asked ON answers (asked);
+    CREATE INDEX answers_conversation ON answers (conversation);
+    CREATE TABLE feedback (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, answer INTEGER NOT NULL REFERENCES answers (id),
+        given REAL NOT NULL, good INTEGER NOT NULL, wrong TEXT NOT NULL, note TEXT NOT NULL
+    );
+    CREATE INDEX feedback_answer ON feedback (answer);
+    CREATE VIRTUAL TABLE answers_words USING fts5 (
+        question, answer, content='answers', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
+    );
+    CREATE TRIGGER answers_added AFTER INSERT ON answers BEGIN
+        INSERT INTO answers_words (rowid, question, answer) VALUES (new.id, new.question, new.answer);
+    END;
+    CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE (ABORT, 'answers stay as they are'); END;
+    CREATE TRIGGER answers_last BEFORE DELETE ON answers BEGIN SELECT RAISE (ABORT, 'answers stay'); END;
+    CREATE TRIGGER feedback_stays BEFORE UPDATE ON feedback BEGIN SELECT RAISE (ABORT, 'feedback stays'); END;
+    CREATE TRIGGER feedback_lasts BEFORE DELETE ON feedback BEGIN SELECT RAISE (ABORT, 'feedback stays'); END;
+    """,
+)
+"""SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
+_KEPT = (
+    "SELECT id, coalesce(conversation, 0), asked, course, question, outcome, model, generation, settings, trace, "
+    "failure, timings_ms, usage, document FROM answers"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One answer as it was given."""
+
+    id: int
+    conversation: int
+    """0: it was asked by itself."""
+    asked: float
+    """Seconds since the epoch."""
+    course: str
+    """Where the search stayed; empty: everywhere."""
+    question: str
+    outcome: str
+    """answered, quoted or not_in_notes."""
+    model: str | None
+    generation: int
+    """Of the index that was searched."""
+    settings: str
+    """Digest of the settings in force (`AssistantSettings.digest`)."""
+    trace: str
+    """Id of its trace; empty where it was not traced."""
+    failure: str
+    """What went wrong, by the error's name (ServerStalled); empty where nothing did."""
+    timings_ms: dict[str, float]
+    usage: dict[str, int]
+    document: dict[str, Any]
+    """The whole answer, as `ask --json` printed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Answers that follow each other."""
+
+    id: int
+    started: float
+    """Seconds since the epoch."""
+    last: float
+    """When its last question was asked, or it was started."""
+    title: str
+    course: str
+    """Sub-folder of the notes that it stays in; empty: all."""
+    answers: int
+    """How many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What the learner thought of an answer."""
+
+    id: int
+    answer: int
+    given: float
+    """Seconds since the epoch."""
+    good: bool
+    wrong: str
+    """What was wrong, in the learner's words; often empty."""
+    note: str
+    """The note that has the right answer; often empty."""
+
+
+class Journal:
+    """One learner's journal; safe to use from several threads, and beside other processes.
+
+    Every method may raise JournalUnavailable: another program holds the file, or it can't be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.db"
+        self._lock = threading.RLock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise JournalUnavailable(
+                f"{folder} can't be made: {error.strerror}; set STUDY_HOME to another folder"
+            ) from error
+        with self._errors():
+            self._db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            try:
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._migrate()
+            except BaseException:
+                self._db.close()
+                raise
+
+    @classmethod
+    def of(cls, settings: AssistantSettings) -> "Journal":
+        """Return the journal of the learner that the settings name."""
+        return cls(folder_of(settings))
+
+    def _migrate(self) -> None:
+        if self._version() == len(MIGRATIONS):
+            return
+        self._db.execute("PRAGMA journal_mode = WAL")  # kept in the file; only the first to open it may set it
+        with self.transaction():
+            found = self._version()
+            if found > len(MIGRATIONS):
+                raise JournalUnavailable(
+                    f"{self.path} was written by a newer version of this program; update the program"
+                )
+            for script in MIGRATIONS[found:]:
+                for statement in _statements(script):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_FULL:
+                raise JournalFull(self.path.parent) from error
+            if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                told = "another program has locked it; close that one and try again"
+            elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                told = f"it is damaged ({error}); move it away, or put a backup in its place"
+            else:
+                told = f"{error}; check the file and its folder, or set STUDY_HOME to another one"
+            raise JournalUnavailable(f"{self.path} can't be used: {told}") from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything written inside by the connection that is given happens, or nothing does.
+
+        Raises:
+            JournalFull: There was no room; nothing happened.
+        """
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite ends it by itself where the disk is full
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """Return what a query finds."""
+        with self._lock, self._errors():
+            return self._db.execute(query, values).fetchall()
+
+    # ---------------------------------------------------------------------------------------------- asked, answered
+
+    def asked(
+        self,
+        document: Mapping[str, Any],
+        *,
+        conversation: int = 0,
+        course: str = "",
+        generation: int = 0,
+        settings: str = "",
+        trace: str = "",
+        failure: str = "",
+        asked: float | None = None,
+    ) -> int:
+        """Keep an answer; return its id.
+
+        Args:
+            document: The whole answer (`Answer.as_json`).
+            conversation: Of which it is a part; 0: none.
+            course: Where the search stayed.
+            generation: Of the index that was searched.
+            settings: Their digest.
+            trace: Id of its trace.
+            failure: What went wrong, by the error's name.
+            asked: When, in seconds since the epoch; None: now.
+        """
+        row = (
+            conversation or None,
+            time.time() if asked is None else asked,
+            _clean(document["question"]),
+            _clean(document["answer"]),
+            course,
+            document["outcome"],
+            document["model"],
+            generation,
+            settings,
+            trace,
+            failure,
+            _json(document["timings_ms"]),
+            _json(document["usage"]),
+            _json(document),
+        )
+        with self.transaction() as db:
+            return int(
+                db.execute(
+                    "INSERT INTO answers (conversation, asked, question, answer, course, outcome, model, generation, "
+                    "settings, trace, failure, timings_ms, usage, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    row,
+                ).lastrowid
+                or 0
+            )
+
+    def answer(self, id_: int) -> Kept | None:
+        """Return one answer, or None."""
+        return next(map(_kept, self.rows(f"{_KEPT} WHERE id = ?", id_)), None)
+
+    def last(self) -> Kept | None:
+        """Return the answer that was given last, or None."""
+        return next(map(_kept, self.rows(f"{_KEPT} ORDER BY id DESC LIMIT 1")), None)
+
+    def search(self, text: str, limit: int = 50) -> list[Kept]:
+        """Return the answers in which every word of `text` stands (the last one may be unfinished), best first."""
+        words = re.findall(r"\w+", text)
+        if not words:
+            return []
+        query = " ".join(f'"{word}"' for word in words) + "*"
+        found = "SELECT rowid AS found, rank AS far FROM answers_words WHERE answers_words MATCH ?"
+        return list(
+            map(_kept, self.rows(f"{_KEPT} JOIN ({found}) ON found = id ORDER BY far, id DESC LIMIT ?", query, limit))
+        )
+
+    def since(self, moment: float) -> list[Kept]:
+        """Return the answers to what was asked at that time (seconds since the epoch) or later, oldest first."""
+        return list(map(_kept, self.rows(f"{_KEPT} WHERE asked >= ? ORDER BY id", moment)))
+
+    # -------------------------------------------------------------------------------------------- conversations
+
+    def start(self, title: str, *, course: str = "") -> int:
+        """Begin a conversation; return its id."""
+        with self.transaction() as db:
+            row = (time.time(), _clean(title), course)
+            return int(
+                db.execute("INSERT INTO conversations (started, title, course) VALUES (?, ?, ?)", row).lastrowid or 0
+            )
+
+    def conversations(self, limit: int = 100) -> list[Conversation]:
+        """Return the conversations, the one that was last spoken in first."""
+        return [
+            Conversation(*row)
+            for row in self.rows(
+                "SELECT c.id, c.started, coalesce(max(a.asked), c.started) AS last, c.title, c.course, count(a.id) "
+                "FROM conversations c LEFT JOIN answers a ON a.conversation = c.id "
+                "GROUP BY c.id ORDER BY last DESC, c.id DESC LIMIT ?",
+                limit,
+            )
+        ]
+
+    def conversation(self, id_: int) -> list[Kept]:
+        """Return a conversation's answers, oldest first; none where there is no such conversation."""
+        return list(map(_kept, self.rows(f"{_KEPT} WHERE conversation = ? ORDER BY id", id_)))
+
+    # ------------------------------------------------------------------------------------------------- feedback
+
+    def feedback(self, answer: int, good: bool, wrong: str = "", note: str = "") -> int:
+        """Keep what the learner thought of an answer; return the feedback's id. The last one counts.
+
+        Raises:
+            NoSuchAnswer: It is not in the journal.
+        """
+        with self.transaction() as db:
+            if not db.execute("SELECT 1 FROM answers WHERE id = ?", (answer,)).fetchone():
+                raise NoSuchAnswer(answer)
+            row = (answer, time.time(), good, _clean(wrong), _clean(note))
+            return int(
+                db.execute("INSERT INTO feedback (answer, given, good, wrong, note) VALUES (?,?,?,?,?)", row).lastrowid
+                or 0
+            )
+
+    def feedbacks(self, answer: int = 0) -> list[Feedback]:
+        """Return what was thought of one answer, or of all (0), oldest first."""
+        rows = self.rows(
+            "SELECT id, answer, given, good, wrong, note FROM feedback WHERE ? IN (0, answer) ORDER BY id", answer
+        )
+        return [Feedback(id_, of, given, bool(good), wrong, note) for id_, of, given, good, wrong, note in rows]
+
+    # ------------------------------------------------------------------------------------------------- the file
+
+    def backup(self, to: Path) -> None:
+        """Write a copy of the journal, whole and of one moment, to a file, while others go on writing."""
+        with self._lock, self._errors(), contextlib.closing(sqlite3.connect(to)) as copy:
+            self._db.backup(copy)
+
+    def check(self) -> str:
+        """Return what is wrong with the file; empty where nothing is."""
+        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
+        return "" if found == ["ok"] else "; ".join(found)
+
+
+def folder_of(settings: AssistantSettings) -> Path:
+    """Return the folder of the learner that the settings name."""
+    return settings.home.expanduser().resolve() / "learners" / settings.learner
+
+
+def _kept(row: tuple[Any, ...]) -> Kept:
+    return Kept(*row[:11], *(json.loads(value) for value in row[11:]))
+
+
+def _json(value: Any) -> str:
+    return _clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _clean(text: str) -> str:
+    """Return text without lone surrogates, which models can send and SQLite refuses."""
+    return text.encode(errors="replace").decode()
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script: `executescript` would commit what was begun."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
