@@ -11,22 +11,24 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ingest import read
-from ingest.chunk import Chunk
+from ingest.chunk import Chunk, chunk
 from ingest.errors import StudyError, Unreadable
 from ingest.ledger import Note
 from ingest.walk import File
 
 if TYPE_CHECKING:
+    from ingest.index import Vector
     from ingest.read.worker import Workers
+    from ingest.shelf import Shelf
 
 APART = frozenset({read.PDF, read.DOCX, read.PPTX, read.EPUB, read.HTML})
 """Readers that run in a child process."""
@@ -48,6 +50,41 @@ class Parsed:
     chunks: Sequence[Chunk] | None
     """None: what is in the index of it stays."""
     text: str = ""
+    vectors: "Mapping[str, Vector]" = field(default_factory=dict)
+    """Those that were made along with the chunks, by `Chunk.key`; the sync makes what is missing."""
+
+
+class Engine(Protocol):
+    """Parses files, and may embed what they hold: in this process (`Here`), or on many machines (spread.py)."""
+
+    def parse(
+        self, shelf: "Shelf", files: Sequence[File], known: Mapping[str, Note], *, again: bool
+    ) -> Generator[Parsed, None, None]:
+        """Yield what each file came to, in the order of `files`.
+
+        Args:
+            shelf: The notes, and the last generation, whose vectors need not be made again.
+            files: As `walk` found them.
+            known: What the ledger knows, by path.
+            again: Parse and embed also what has the bytes that it had.
+        """
+        ...
+
+
+class Here:
+    """The local engine: threads and child processes parse, and the sync embeds what comes, in large windows."""
+
+    def parse(
+        self, shelf: "Shelf", files: Sequence[File], known: Mapping[str, Note], *, again: bool
+    ) -> Generator[Parsed, None, None]:
+        """Yield what each file came to, without vectors."""
+
+        def cut(document: read.Document, path: str, version: str) -> list[Chunk]:
+            count, most = shelf.embedder.count_tokens, shelf.chunk_tokens
+            return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most)
+
+        with Parser(shelf.notes, shelf.settings.max_file_mb << 20, known, cut, again=again) as parser:
+            yield from parser.parse(files)
 
 
 def suffix_of(path: str) -> str:
@@ -150,14 +187,16 @@ class Parser:
     def parse(self, files: Sequence[File]) -> Iterator[Parsed]:
         """Yield what each file holds, in order, working a little ahead."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parse")
-        self._stack.callback(pool.shutdown, cancel_futures=True)
         waiting: deque[Future[Parsed]] = deque()
-        for file in files:
-            waiting.append(pool.submit(self._parse, file))
-            if len(waiting) >= AHEAD:
+        try:
+            for file in files:
+                waiting.append(pool.submit(self._parse, file))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a read that goes on is ended with its child
 
     def _parse(self, file: File) -> Parsed:
         old = self._known.get(file.path)

@@ -1,7 +1,7 @@
 """What a sync tells: what every file came to, and which notes answer otherwise than before."""
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,25 +44,24 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask ingest --json` prints."""
-        return self._told(self.notes)
-
-    def summary(self, paths: Container[str]) -> dict[str, Any]:
-        """Return what a run's row keeps: everything, but of the notes only those at `paths` with a reason."""
-        return self._told([note for note in self.notes if note.reason and note.path in paths])
-
-    def _told(self, notes: Sequence[Outcome]) -> dict[str, Any]:
         return {
             "generation": self.generation,
             "files": len(self.notes),
             "by_state": self.by_state,
-            "notes": [asdict(note) for note in notes],
-            "removed": self.removed,
-            "renamed": self.renamed,
+            "notes": [asdict(note) for note in self.notes],
             "chunks": self.chunks,
             "embedded": self.embedded,
             "written": self.written,
             "deleted": self.deleted,
             "seconds": round(self.seconds, 3),
+        }
+
+    def summary(self, paths: Container[str]) -> dict[str, Any]:
+        """Return what a run's row keeps: of the notes only those at `paths` with a reason, and what went where."""
+        return self.as_json() | {
+            "notes": [asdict(note) for note in self.notes if note.reason and note.path in paths],
+            "removed": self.removed,
+            "renamed": self.renamed,
             "remark": self.remark,
         }
 

@@ -17,12 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ingest import clone, parse, walk
-from ingest.chunk import Chunk, chunk, chunk_id, key_of
+from ingest.chunk import Chunk, chunk_id, key_of
 from ingest.errors import IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
 from ingest.index import Draft, Entry, Vector, View
 from ingest.ledger import Note, Published, new_run
-from ingest.parse import Parsed, Parser
-from ingest.read import Document
+from ingest.parse import Engine, Here, Parsed
 from ingest.report import Change, Edit, Outcome, Report
 from ingest.shelf import Shelf, gone
 from ingest.walk import File
@@ -50,6 +49,7 @@ def sync(
     dry_run: bool = False,
     remove_many: bool = False,
     wait: bool = False,
+    engine: Engine | None = None,
     progress: Progress | None = None,
     on_change: Callable[[Change], None] | None = None,
 ) -> Report:
@@ -62,6 +62,7 @@ def sync(
         dry_run: Only say what would happen, and write nothing, not even that it was asked.
         remove_many: Go on where more than half of the notes would be removed.
         wait: Wait while another process is at it.
+        engine: What parses, and may embed; none: this process.
         progress: Told how far it is.
         on_change: Told once, after publishing, what changed; not if nothing did, nor after a kill in between.
 
@@ -79,7 +80,7 @@ def sync(
         return _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell).foretell()
     with _only_one(shelf.folder, wait=wait) as killed:
         started = time.time()
-        work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell)
+        work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell, engine=engine)
         try:
             if killed:
                 work.tidy()
@@ -125,9 +126,19 @@ def _write_holder(lock: int, pid: str) -> None:
 class _Sync:
     """One sync's way from files to a published generation."""
 
-    def __init__(self, shelf: Shelf, *, within: Sequence[str], fresh: bool, remove_many: bool, tell: Progress) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        within: Sequence[str],
+        fresh: bool,
+        remove_many: bool,
+        tell: Progress,
+        engine: Engine | None = None,
+    ) -> None:
         self._shelf, self._within, self._fresh, self._tell = shelf, within, fresh, tell
         self._remove_many = remove_many
+        self._engine = engine or Here()
         self.report = Report()
         # A dry run does not even make an empty ledger.
         there = (shelf.folder / "ledger.db").exists()
@@ -315,16 +326,9 @@ class _Sync:
             self.report.deleted += len(ids)
 
     def _absorb(self, opened: Sequence[File]) -> None:
-        shelf = self._shelf
-
-        def cut(document: Document, path: str, version: str) -> list[Chunk]:
-            count, most = shelf.embedder.count_tokens, shelf.chunk_tokens
-            return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most)
-
-        most_bytes = shelf.settings.max_file_mb << 20
-        parser = Parser(shelf.notes, most_bytes, self._before, cut, again=self._fresh)
-        with ThreadPoolExecutor(1) as self._writer, parser:
-            for done, parsed in enumerate(parser.parse(opened), start=1):
+        found = self._engine.parse(self._shelf, opened, self._before, again=self._fresh)
+        with ThreadPoolExecutor(1) as self._writer, contextlib.closing(found):
+            for done, parsed in enumerate(found, start=1):
                 self._take(parsed)
                 self._tell("reading", done, len(opened))
                 while len(self._waiting) >= (WINDOW if self._added else FIRST):
@@ -351,7 +355,8 @@ class _Sync:
             self._characters += len(parsed.text)
             if self._characters >= TEXTS:
                 self._keep_texts()
-        vectors = self._old.vectors(note, old)
+        vectors = {**parsed.vectors, **self._old.vectors(note, old)}
+        self.report.embedded += len(parsed.vectors)
         for one in chunks:
             words = one.words
             self._waiting.append((one, words, vectors.get(key_of(words))))

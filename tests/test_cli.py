@@ -201,6 +201,23 @@ def test_status_tells_of_notes_index_server_and_calibration(corpus: None) -> Non
     assert "nothing listens" in document["model_server"]
     assert "answerable refused" in document["calibration"]
     assert document["runs"][0]["error"] == ""
+    assert document["nights"] == []
+
+
+def test_status_shows_what_the_last_nights_did(notes: Path) -> None:
+    (notes / "zebra.md").write_text("Zebras have stripes.")
+    assert ask("nightly", "--run-now").exit_code == 0
+    (night,) = json.loads(ask("status", "--json").stdout)["nights"]
+    assert (night["ok"], night["steps"][0]["name"], night["steps"][0]["detail"]["files"]) == (True, "sync", 1)
+    assert re.search(r"last nights\n  2\d{3}-.* s sync ok \(1 generation, 1 files, ", ask("status").stdout)
+
+
+def test_the_shape_of_ingest_as_json_is_the_documented_one(notes: Path) -> None:
+    (notes / "zebra.md").write_text("Zebras have stripes.")
+    report = json.loads(ask("ingest", "--json").stdout)
+    shape = "generation files by_state notes chunks embedded written deleted seconds"
+    assert list(report) == shape.split()
+    assert list(report["notes"][0]) == "path state reason chunks pages_lost".split()
 
 
 EVIL = "Zebras \x1b]0;owned\x07have \x1b[31mred\x1b[0m stripes \x9b2Jand \u202eemanrus\u202c hooves, says the keeper.\n"

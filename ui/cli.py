@@ -16,7 +16,7 @@ from click_default_group import DefaultGroup
 
 from ui import open as opening
 from ui.add import add
-from ui.nightly import nightly
+from ui.nightly import night_line, nightly
 
 # pydantic would read the metadata of every installed package to look for plug-ins, at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -182,8 +182,13 @@ def _index_first(shelf: "Shelf") -> None:
 @click.option("--fresh", is_flag=True, help="Read and embed everything again, with the settings in force.")
 @click.option("--yes", is_flag=True, help="Go on though more than half of the notes would be removed.")
 @click.option("--wait", is_flag=True, help="Wait while another sync of these notes is running.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", help="Read and embed here, or with Ray."
+)
 @_json_option
-def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait: bool, as_json: bool) -> None:
+def ingest(
+    paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait: bool, engine: str, as_json: bool
+) -> None:
     """Make the index equal to the notes folder, or to the PATHs in it.
 
     \b
@@ -208,6 +213,10 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait:
         "dry_run": dry_run,
         "wait": wait,
     }
+    if engine == "ray":
+        from ingest.spread import Ray
+
+        options["engine"] = Ray()
     try:
         report = opening.sync(shelf, remove_many=yes, **options)
     except TooManyRemovals as error:
@@ -217,6 +226,8 @@ def ingest(paths: tuple[Path, ...], dry_run: bool, fresh: bool, yes: bool, wait:
         report = opening.sync(shelf, remove_many=True, **options)
     if as_json:
         opening.print_json(report.as_json())
+        if report.remark:
+            click.echo(show.line_of(report.remark), err=True)
     else:
         click.echo(show.report_text(report))
 
@@ -241,6 +252,9 @@ def status(as_json: bool) -> None:
     click.echo(show.table(rows))
     for note in found["problems"]:
         click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")
+    if found["nights"]:
+        click.echo("last nights")
+        click.echo("\n".join(f"  {show.line_of(night_line(night))}" for night in found["nights"]))
     if found["runs"]:
         click.echo("last syncs")
         click.echo("\n".join(show.runs_text(opening.shelf(settings).ledger.runs(5))))

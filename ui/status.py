@@ -7,6 +7,7 @@ from typing import Any
 from assistant.refuse import load_calibration
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
+from ui.nightly import last_nights
 
 
 def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
@@ -33,4 +34,5 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
         "model_server": found.reason if isinstance(found, Absent) else f"{found.name} at {settings.llm_url}",
         "calibration": calibration.measured if calibration else "",
         "runs": [asdict(run) for run in ledger.runs(5)],
+        "nights": last_nights(shelf.folder, 5),
     }
