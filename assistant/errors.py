@@ -125,7 +125,8 @@ class ContextOverflow(ServerError):
     """The prompt, with the room kept for the answer, is longer than the model's context."""
 
     def __init__(self, url: str, said: str, *, limit: int, wanted: int) -> None:
-        super().__init__(f"the prompt is too long for the model at {url}{said}; ask with fewer passages (-k)")
+        remedy = f"set STUDY_LLM_CONTEXT_TOKENS={limit}" if limit else "ask with fewer passages (-k)"
+        super().__init__(f"the prompt is too long for the model at {url}{said}; {remedy}")
         self.limit = limit
         """The model's context, prompt and answer together, in tokens; 0: the server did not say."""
         self.wanted = wanted

@@ -27,7 +27,9 @@ class NotesMissing(StudyError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"the notes folder {folder} is not there; mount it, or set STUDY_NOTES to the folder of your notes"
+            f"{folder} is a file; set STUDY_NOTES to the folder that your notes are in"
+            if folder.is_file()
+            else f"the notes folder {folder} is not there; mount it, or set STUDY_NOTES to the folder of your notes"
         )
 
 

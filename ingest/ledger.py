@@ -193,6 +193,11 @@ class Ledger:
         """Return every known note by its path, in order."""
         return {row[0]: _note(row) for row in self._rows("SELECT * FROM notes ORDER BY path")}
 
+    def stamps(self, limit: int) -> dict[str, tuple[int, int]]:
+        """Return size and mtime_ns of each known note by its path, at most `limit` of them."""
+        rows = self._rows("SELECT path, size, mtime_ns FROM notes LIMIT ?", limit)
+        return {path: (size, mtime_ns) for path, size, mtime_ns in rows}
+
     def note(self, path: str) -> Note | None:
         """Return one note, or None."""
         return next(map(_note, self._rows("SELECT * FROM notes WHERE path = ?", path)), None)

@@ -125,6 +125,61 @@ def test_a_missing_notes_folder_is_one_line(notes: Path, monkeypatch: pytest.Mon
     assert done.stderr == f"Error: the notes folder {notes / 'gone'} is not there; {what_to_do}\n"
 
 
+def test_a_file_in_place_of_the_notes_folder_is_one_line(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (notes / "zebra.md").write_text("Zebras have stripes.")
+    monkeypatch.setenv("STUDY_NOTES", str(notes / "zebra.md"))
+    for arguments in (["ingest"], ["What do zebras have?"]):
+        done = ask(*arguments)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"Error: {notes / 'zebra.md'} is a file; set STUDY_NOTES to the folder that your notes are in\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("statsu", "asked as a question; if you meant the command: ask status\n"),
+        ("ingset", "asked as a question; if you meant the command: ask ingest\n"),
+        ("FSDP", ""),
+        ("stats of it", ""),
+    ],
+)
+def test_a_mistyped_command_is_hinted_at(corpus: None, word: str, hint: str) -> None:
+    assert ask(word).stderr == hint
+
+
+def test_notes_that_changed_since_the_last_sync_are_counted_in_one_line(notes: Path) -> None:
+    for name in ("zebra", "lion", "gnu"):
+        (notes / f"{name}.md").write_text(f"# {name}\n\nThe {name} lives in the savanna of Africa.\n")
+    ask("ingest")
+    question = "Where does the zebra live?"
+    assert ask(question).stderr == ""
+    assert json.loads(ask(question, "--json").stdout)["changed_since_sync"] == 0
+    (notes / "lion.md").write_text("# lion\n\nThe lion sleeps.\n")
+    assert ask(question).stderr == "1 note changed since the last sync; run: ask ingest\n"
+    (notes / "gnu.md").unlink()
+    (notes / "ibex.md").write_text("The ibex climbs.\n")
+    (notes / "photo.jpg").write_bytes(b"no note")
+    done = ask(question, "--json")
+    assert json.loads(done.stdout)["changed_since_sync"] == 3
+    assert done.stderr == "3 notes changed since the last sync; run: ask ingest\n"
+    ask("ingest", "--yes")
+    assert ask(question).stderr == ""
+
+
+def test_a_notes_folder_that_went_away_is_told_and_the_last_sync_answers(notes: Path) -> None:
+    (notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes.\n")
+    ask("ingest")
+    notes.rename(notes.parent / "elsewhere")
+    done = ask("What do zebras have?")
+    assert "Zebras have black and white stripes. [1]" in done.stdout
+    assert done.stderr == (
+        f"answered from the last sync: the notes folder {notes} is not there; "
+        "mount it, or set STUDY_NOTES to the folder of your notes\n"
+    )
+
+
 def test_an_empty_notes_folder_is_one_line(notes: Path) -> None:
     done = ask("What is FSDP?")
     assert done.exit_code == 1

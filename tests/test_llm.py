@@ -627,7 +627,7 @@ def test_no_note_is_taken_for_a_loop() -> None:
 def test_a_prompt_over_the_context_says_by_how_much() -> None:
     with (
         FakeServer(context=1000) as server,
-        pytest.raises(errors.ContextOverflow, match="ask with fewer passages") as caught,
+        pytest.raises(errors.ContextOverflow, match="; set STUDY_LLM_CONTEXT_TOKENS=1000") as caught,
     ):
         list(model_at(server).stream([{"role": "user", "content": "word " * 1200}], max_tokens=100))
     assert (caught.value.limit, caught.value.wanted) == (1000, 1200)

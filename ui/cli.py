@@ -90,6 +90,7 @@ def answer(
     from ui import show
 
     asked_for = check_question(" ".join(question))
+    _hint_at_command(asked_for)
     settings = opening.settings()
     shelf = opening.shelf(settings)
     _index_first(shelf)
@@ -112,7 +113,7 @@ def answer(
                     break
         assert done is not None
         assert found is not None
-        _print_answer(done, as_json, live)
+        _print_answer(done, shelf, as_json, live)
         if explain:
             click.echo("\n" + show.explain_text(found, asked, done), err=as_json)
         for event in events:
@@ -120,15 +121,43 @@ def answer(
                 click.echo(show.line_of(event.notice), err=True)
 
 
-def _print_answer(done: "Answer", as_json: bool, live: bool) -> None:
+def _print_answer(done: "Answer", shelf: "Shelf", as_json: bool, live: bool) -> None:
     from ui import show
 
-    if as_json:
-        opening.print_json(done.as_json())
-    elif live:
+    if live:
         show.print_answer(done)
-    else:
+    elif not as_json:
         click.echo(show.answer_text(done))
+    changed = _changed(shelf)  # now that the answer is there, nobody waits for it
+    if as_json:
+        opening.print_json(done.as_json() | {"changed_since_sync": changed})
+
+
+def _changed(shelf: "Shelf") -> int:
+    """Return how many notes changed since the last sync; where any did, say so."""
+    from ingest.errors import NotesMissing
+    from ingest.stale import changed
+    from ui import show
+
+    try:
+        count = changed(shelf)
+    except NotesMissing as error:
+        click.echo(show.line_of(f"answered from the last sync: {error}"), err=True)
+        return 0
+    if count:
+        notes = "1 note" if count == 1 else f"{count:,} notes"
+        click.echo(f"{notes} changed since the last sync; run: ask ingest", err=True)
+    return count
+
+
+def _hint_at_command(question: str) -> None:
+    """Say which command a single word may have been meant for."""
+    if " " in question:
+        return
+    from difflib import get_close_matches
+
+    for name in get_close_matches(question.lower(), main.commands, n=1, cutoff=0.75):
+        click.echo(f"asked as a question; if you meant the command: ask {name}", err=True)
 
 
 @contextlib.contextmanager
