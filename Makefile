@@ -14,12 +14,15 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE := copy
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: ask ingest test check lint bench lock clean
+.PHONY: ask ingest ui test check lint bench lock clean
 ask: $(VENV)/.ready
 	@$(BIN)/ask answer -- "$$Q"
 
 ingest: $(VENV)/.ready
 	@$(BIN)/ask ingest
+
+ui: $(VENV)/.ready
+	@$(BIN)/ask ui
 
 test: $(VENV)/.tested
 	$(BIN)/pytest

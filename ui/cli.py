@@ -17,6 +17,7 @@ from click_default_group import DefaultGroup
 from ui import open as opening
 from ui.add import add
 from ui.nightly import night_line, nightly
+from ui.serve import ui
 
 # pydantic would read the metadata of every installed package to look for plug-ins, at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -326,6 +327,7 @@ def calibrate(folders: tuple[Path, ...]) -> None:
 
 main.add_command(add)
 main.add_command(nightly)
+main.add_command(ui)
 
 
 def run() -> None:

@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from assistant.settings import AssistantSettings
+    from ingest.settings import IngestSettings
     from ingest.shelf import Shelf
     from ingest.sync import Report
+    from ui.settings import UiSettings
 
 
-def settings() -> "AssistantSettings":
+def settings() -> "UiSettings":
     """Return what the user set, or fail in one line."""
     from pydantic import ValidationError
 
-    from assistant.settings import AssistantSettings
+    from ui.settings import UiSettings
 
     try:
-        return AssistantSettings()
+        return UiSettings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "STUDY_" + "_".join(str(part) for part in first["loc"]).upper()
         raise click.ClickException(f"{name}: {first['msg']}") from error
 
 
-def shelf(of: "AssistantSettings") -> "Shelf":
+def shelf(of: "IngestSettings") -> "Shelf":
     """Return the notes that the settings name."""
     from ingest.shelf import Shelf
 

@@ -1,0 +1,48 @@
+"""Everything that can go wrong between a person and the app.
+
+StudyError                  (ingest.errors)
+├── AppRunning              another process serves these notes already
+├── PortTaken               the address can't be listened on
+├── UsersNeeded             an address that others can reach, and nobody may log in
+├── TooManyQuestions        a learner, or all of them, ask more at once than is answered at once
+└── UserRejected            a user can't be added, or is not there
+"""
+
+from ingest.errors import StudyError
+
+
+class AppRunning(StudyError):
+    """The app runs already."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        super().__init__(f"the app runs already at {url} (process {pid})")
+
+
+class PortTaken(StudyError):
+    """Something else listens there, or it is not for us."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"{host} port {port} can't be listened on: {reason}; set STUDY_UI_PORT to another (0: any that is free)"
+        )
+
+
+class UsersNeeded(StudyError):
+    """The app would be open to everybody who can reach the address."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"others can reach {host}, so people must log in there; first add one: ask users add NAME "
+            "(or leave STUDY_UI_HOST at 127.0.0.1)"
+        )
+
+
+class TooManyQuestions(StudyError):
+    """No room for one more question now."""
+
+    def __init__(self, most: int, whose: str) -> None:
+        super().__init__(f"{most} questions{whose} are being answered; wait for one of them, or stop one")
+
+
+class UserRejected(StudyError):
+    """The user can't be added, or is not there."""

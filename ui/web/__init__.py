@@ -1,0 +1,1 @@
+"""The web app: pages, their server, its API."""

@@ -1,0 +1,223 @@
+"""What all pages and requests share: notes that stay open, models that stay loaded, the sync that is running."""
+
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import StudyError, SyncRunning
+from ingest.shelf import Shelf
+from ui.errors import TooManyQuestions
+from ui.settings import UiSettings
+
+if TYPE_CHECKING:
+    from assistant.answer import Event
+    from ingest.report import Report
+
+PATIENCE = 60.0
+"""Longest wait of a question for the models that are being loaded. Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sync."""
+
+    name: str
+    """'reading' files or 'embedding' chunks."""
+    done: int
+    total: int
+    """As far as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Syncing:
+    """A sync that this app started: how far it is, or how it ended."""
+
+    started: float
+    """Seconds since the epoch."""
+    steps: tuple[Step, ...] = ()
+    """Those that have begun, in their order."""
+    report: "Report | None" = None
+    """What it did, once it is done."""
+    error: str = ""
+    """Why it failed, in one line."""
+
+    @property
+    def running(self) -> bool:
+        """Return whether it is still at it."""
+        return self.report is None and not self.error
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the API tells it."""
+        return {
+            "running": self.running,
+            "started": self.started,
+            "steps": [{"name": step.name, "done": step.done, "total": step.total} for step in self.steps],
+            "report": self.report.as_json() if self.report else None,
+            "error": self.error,
+        }
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many questions are being answered, in all and by learner."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    of: Counter[str] = field(default_factory=Counter)
+
+
+class Desk:
+    """One installation, opened once; safe to use from several threads."""
+
+    def __init__(self, settings: UiSettings, *, shelf: Shelf | None = None) -> None:
+        self.settings = settings
+        self.shelf = shelf or Shelf(settings)
+        self._room = _Room()
+        self._warm = threading.Event()
+        self._begin = threading.Lock()
+        self._syncing: Syncing | None = None
+        self._sync_thread: threading.Thread | None = None
+
+    # ------------------------------------------------------------------------------------------------- opening
+
+    def warm_up(self) -> None:
+        """Load in the background what the first question would wait for; index the notes where that was never done."""
+        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+
+    def _load(self) -> None:
+        from assistant.answer import answer
+
+        try:
+            with contextlib.suppress(StudyError, OSError):  # a question will meet it again, and say it
+                self.shelf.embedder.encode_query("warm")
+                if self.shelf.ledger.generation:
+                    with contextlib.closing(answer("warm", self.shelf, self.settings, use_model=False)) as events:
+                        for _ in events:
+                            pass
+        finally:
+            self._warm.set()
+        with contextlib.suppress(StudyError, OSError):  # the page of the notes says what is wrong with the folder
+            if not self.shelf.ledger.generation and self.shelf.notes.is_dir():
+                self.sync()
+
+    @property
+    def is_warm(self) -> bool:
+        """Return whether the models are loaded (or can't be)."""
+        return self._warm.is_set()
+
+    @property
+    def generation(self) -> int:
+        """The published generation: a page that remembers another one shows what is not so any more."""
+        return self.shelf.ledger.generation
+
+    def of(self, learner: str) -> UiSettings:
+        """Return the settings with a learner's name in them."""
+        return self.settings.model_copy(update={"learner": learner or self.settings.learner})
+
+    # ------------------------------------------------------------------------------------------------- answers
+
+    def answer(
+        self,
+        question: str,
+        *,
+        learner: str = "",
+        course: str = "",
+        top_k: int = 0,
+        use_model: bool = True,
+    ) -> "Generator[Event, None, None]":
+        """Answer a question for a learner; as `assistant.answer.answer`, on the notes that are open.
+
+        Raises:
+            TooManyQuestions: There is no room for one more now.
+        """
+        from assistant.answer import answer
+
+        with self._seat(learner):
+            self._warm.wait(PATIENCE)
+            yield from answer(question, self.shelf, self.of(learner), top_k=top_k, course=course, use_model=use_model)
+
+    @contextlib.contextmanager
+    def _seat(self, learner: str) -> Iterator[None]:
+        learner = learner or self.settings.learner
+        room, most, own = self._room, self.settings.ui_questions, self.settings.ui_learner_questions
+        with room.lock:
+            if room.of[learner] >= own:
+                raise TooManyQuestions(own, " of yours")
+            if room.of.total() >= most:
+                raise TooManyQuestions(most, "")
+            room.of[learner] += 1
+        try:
+            yield
+        finally:
+            with room.lock:
+                room.of[learner] -= 1
+                room.of += Counter()  # forgets those who have none
+
+    # --------------------------------------------------------------------------------------------------- syncs
+
+    @property
+    def syncing(self) -> Syncing | None:
+        """The sync that runs here, or the last one that did; None: there was none since the start."""
+        return self._syncing
+
+    @property
+    def synced_elsewhere(self) -> int:
+        """The process that is syncing these notes and is not this one; 0: none."""
+        try:
+            pid = int((self.shelf.folder / "sync.lock").read_text() or 0)
+            if pid and pid != os.getpid():
+                os.kill(pid, 0)
+                return pid
+        except (OSError, ValueError):
+            pass
+        return 0
+
+    def sync(self, **options: Any) -> Syncing:
+        """Start a sync in the background; `options` are those of `ingest.sync.sync`.
+
+        Raises:
+            SyncRunning: One runs already, here or elsewhere.
+        """
+        if pid := self.synced_elsewhere:
+            raise SyncRunning(str(pid))
+        with self._begin:
+            if self._syncing and self._syncing.running:
+                raise SyncRunning(str(os.getpid()))
+            self._syncing = begun = Syncing(time.time())
+            self._sync_thread = threading.Thread(target=self._sync, args=[options], name="sync", daemon=True)
+            self._sync_thread.start()
+        return begun
+
+    def wait_for_sync(self, timeout: float | None = None) -> Syncing | None:
+        """Wait until no sync runs here; return the last one."""
+        if self._sync_thread:
+            self._sync_thread.join(timeout)
+        return self._syncing
+
+    def _sync(self, options: dict[str, Any]) -> None:
+        from ingest.sync import sync
+
+        assert self._syncing is not None
+        steps: dict[str, Step] = {}
+        begun = self._syncing
+
+        def tell(name: str, done: int, total: int) -> None:
+            steps[name] = Step(name, done, total)
+            self._syncing = replace(begun, steps=tuple(steps.values()))
+
+        try:
+            report = sync(self.shelf, progress=tell, **options)
+            self._syncing = replace(begun, steps=tuple(steps.values()), report=report)
+        except (StudyError, OSError) as error:
+            self._syncing = replace(begun, steps=tuple(steps.values()), error=str(error))
+        except BaseException as error:
+            self._syncing = replace(begun, steps=tuple(steps.values()), error=f"{type(error).__name__}: {error}")
+            raise
+
+    def close(self) -> None:
+        """Let go of what is open in this thread."""
+        self.shelf.close()
