@@ -1,12 +1,12 @@
 """A question becomes a cited answer, or a plain 'your notes don't say'.
 
-    retrieve → decide whether the notes answer it → prompt → stream → resolve and check the citations
+    make it stand alone → retrieve → do the notes answer it? → prompt → stream → resolve and check the citations
 
 The same function serves terminal, web, nightly run and eval; it yields what happens and ends with the answer.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from assistant import prompt as prompting
 from assistant.cite import UNSUPPORTED, Citation, Cited, Sentence, resolve
 from assistant.errors import NoSuchCourse, QuestionRejected, ServerError
+from assistant.follow import Turn, standalone
 from assistant.prompt import NOT_IN_NOTES, Prompt
 from assistant.quote import quote
 from assistant.refuse import Verdict, judge, load_calibration
@@ -66,11 +67,14 @@ class Answer:
     """Of the index that was searched."""
     failure: str = ""
     """What went wrong with the model server, by the error's name (ServerStalled); empty where nothing did."""
+    standalone: str = ""
+    """In a conversation: what was searched for, where that is not the question itself."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask --json` prints."""
         return {
             "question": self.question,
+            **({"standalone": self.standalone} if self.standalone else {}),
             "answer": self.answer,
             "outcome": self.outcome,
             "model": self.model,
@@ -176,6 +180,7 @@ def answer(
     top_k: int = 0,
     course: str = "",
     use_model: bool = True,
+    history: Sequence[Turn] = (),
 ) -> Generator[Event, None, None]:
     """Answer a question; the last event is the `Answer`. Closing the generator stops the model.
 
@@ -186,6 +191,7 @@ def answer(
         top_k: Most passages to answer from; 0: `settings.top_k`.
         course: Sub-folder of the notes to stay in; empty: all.
         use_model: False: quote, though a model may be there.
+        history: What was said before in this conversation, oldest first.
 
     Raises:
         QuestionRejected, NoSuchCourse: It can't be asked so.
@@ -199,8 +205,12 @@ def answer(
         reranker, entailment = _reranker(settings), _entailment(settings) if use_model else None
         course = _course(course, shelf)
         watch.lap("open")
+        searched = question
+        if history:
+            searched = standalone(question, history, finding.result()[0] if finding else None)
+            watch.lap("rewrite")
         retrieval = retrieve(
-            question,
+            searched,
             view,
             embedder,
             top_k=top_k or settings.top_k,
@@ -211,8 +221,9 @@ def answer(
         verdict = judge(retrieval, load_calibration(embedder.model, settings.home))
         watch.lap("retrieve")
         watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
-        draft = Answer(
-            question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps, view.generation
+        draft = replace(
+            Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps, view.generation),
+            standalone=searched if searched != question else "",
         )
         yield Found(retrieval, verdict, draft)
         model, absent = finding.result() if finding else (None, None)
@@ -223,10 +234,10 @@ def answer(
     elif model is None:
         notice = f"{NO_MODEL}: {absent.reason}" if absent else QUOTES
         draft = replace(draft, failure=absent.kind if absent else "")
-        done = _quoted(draft, quote(question, retrieval, embedder), notice)
+        done = _quoted(draft, quote(searched, retrieval, embedder), notice)
         watch.lap("quote")
     else:
-        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment)
+        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history)
     if not verdict.calibrated:
         note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
         done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
@@ -309,9 +320,12 @@ def _ask(
     watch: _Stopwatch,
     embedder: Embedder,
     entailment: Entailment | None,
+    history: Sequence[Turn],
 ) -> Generator[Event, None, Answer]:
     most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
-    prompt = prompting.build(draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most)
+    prompt = prompting.build(
+        draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most, history=history
+    )
     watch.lap("prompt")
     yield Asked(prompt, model.name)
     room = min(settings.llm_max_answer_tokens, max(16, model.context_tokens - prompt.tokens))
@@ -343,7 +357,7 @@ def _ask(
     said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
     draft = replace(draft, failure=failure)
     if not text.strip():
-        return _quoted(draft, quote(draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
+        return _quoted(draft, quote(draft.standalone or draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
     cited = resolve(said, draft.passages[: prompt.passages], entailment)
     watch.lap("check")
     if said != text and not any(sentence.supported for sentence in cited.sentences):

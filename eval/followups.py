@@ -1,0 +1,122 @@
+"""Are follow-up questions understood? Conversations over the starter course, the questions in them rewritten by hand.
+
+One conversation a line, in eval/followups.jsonl:
+
+    {"id": "fsdp", "turns": [
+        {"question": "What is FSDP?", "standalone": "What is FSDP?", "path": "infrastructure/…", "quote": "…"},
+        {"question": "And how does it differ from DDP?", "standalone": "How does FSDP differ from DDP?", …}]}
+
+Every question but the first is searched as it stands, as it was rewritten by hand, and as we rewrite it; found is
+the note, or the passage with the quote, among the first five. 'New subject' asks the first question of another
+conversation at the end of each: rewriting must not spoil it.
+
+    python -m eval.followups [--held] [--model]
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.follow import Turn, standalone
+from assistant.llm import LanguageModel, find
+from assistant.retrieve import retrieve
+from assistant.settings import AssistantSettings
+from eval.metrics import interval
+from ingest.shelf import Shelf
+
+FILE = Path(__file__).parent / "followups.jsonl"
+TOP = 5
+SHIFTS = (5, 11, 17)
+"""How far apart in the file the two conversations of a change of subject stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of a conversation, with what it means."""
+
+    question: str
+    standalone: str
+    """By hand."""
+    path: str
+    """The note that answers it."""
+    quote: str
+    """Words of that note that answer it."""
+
+
+Rewrite = Callable[[Asked, Sequence[Turn]], str]
+
+
+def load(path: Path = FILE, *, held: bool = False) -> list[list[Asked]]:
+    """Return the conversations: those that the rule was made with, or those that were held out."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [[Asked(**turn) for turn in line["turns"]] for line in lines if line.get("held", False) == held]
+
+
+def raw(asked: Asked, history: Sequence[Turn]) -> str:
+    """Return the question as it stands."""
+    return asked.question
+
+
+def by_hand(asked: Asked, history: Sequence[Turn]) -> str:
+    """Return the question as a person rewrote it."""
+    return asked.standalone
+
+
+def ours(model: LanguageModel | None = None) -> Rewrite:
+    """Return what a conversation does: by a model, or by the rule."""
+    return lambda asked, history: standalone(asked.question, history, model)
+
+
+def measure(
+    talks: Sequence[Sequence[Asked]], rewrite: Rewrite, found: Callable[[str, Asked], tuple[bool, bool]]
+) -> list[tuple[bool, bool]]:
+    """Return, for each follow-up, whether its note and its passage are found."""
+    rows = []
+    for talk in talks:
+        history: list[Turn] = []
+        for asked in talk:
+            searched = rewrite(asked, history)
+            if history:
+                rows.append(found(searched, asked))
+            history.append(Turn(asked.question, asked.quote, searched))
+    return rows
+
+
+def shifted(talks: Sequence[Sequence[Asked]]) -> list[list[Asked]]:
+    """Return conversations that end with the first question of another one, only that one to be counted."""
+    pairs = [(talk, talks[(i + step) % len(talks)]) for i, talk in enumerate(talks) for step in SHIFTS]
+    return [[talk[-1], other[0]] for talk, other in pairs if talk[0].path != other[0].path]
+
+
+def main() -> None:
+    """Print the table."""
+    settings = AssistantSettings()
+    shelf = Shelf(settings)
+    view, embedder = shelf.view(), shelf.embedder
+
+    def found(question: str, asked: Asked) -> tuple[bool, bool]:
+        passages = retrieve(question, view, embedder, top_k=TOP, text_of=shelf.ledger.text).passages
+        return any(asked.path == passage.chunk.path for passage in passages), any(
+            asked.quote in passage.chunk.text for passage in passages
+        )
+
+    talks = load(held="--held" in sys.argv)
+    ways: dict[str, Rewrite] = {"as it stands": raw, "by hand": by_hand, "by the rule": ours()}
+    if "--model" in sys.argv:
+        model = find(settings)
+        if not isinstance(model, LanguageModel):
+            sys.exit(model.reason)
+        ways[f"by {model.name}"] = ours(model)
+    for name, of in (("follow-ups", talks), ("new subject", shifted(talks))):
+        for way, rewrite in ways.items():
+            rows = measure(of, rewrite, found)
+            shares = " ".join(
+                "{:.3f} [{:.3f}, {:.3f}]".format(*interval([float(row[i]) for row in rows])) for i in (0, 1)
+            )
+            print(f"{name}, {way}: note and passage in the first {TOP}: {shares} (n = {len(rows)})")
+
+
+if __name__ == "__main__":
+    main()
