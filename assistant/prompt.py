@@ -81,5 +81,5 @@ def _messages(asked: str, passages: Sequence[str]) -> list[dict[str, str]]:
 def _passage(n: int, passage: Passage) -> str:
     chunk = passage.chunk
     heading = visible(chunk.heading_line).replace('"', "'").replace("\n", " ")
-    text = re.sub(r"</?\s*passage", "(passage", visible(chunk.text), flags=re.IGNORECASE)
+    text = re.sub(r"<\s*/?\s*passage", "(passage", visible(chunk.text), flags=re.IGNORECASE)
     return f'<passage n="{n}" from="{heading}">\n{text}\n</passage>'

@@ -1,0 +1,38 @@
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+from ingest.sync import sync
+from tests.conftest import NOBODY
+from tests.fake_openai import FakeServer
+from tests.fakes import HashedEmbedder
+from ui.status import gather
+
+
+def test_before_the_first_sync_there_is_nothing_and_it_is_said_so(settings: AssistantSettings) -> None:
+    found = gather(Shelf(settings), settings)
+    assert (found["generation"], found["chunks"], found["by_state"], found["runs"]) == (0, 0, {}, [])
+    assert found["model_server"].startswith(f"no model server at {NOBODY}: nothing listens there")
+    assert "answerable refused" in found["calibration"]
+
+
+def test_what_is_indexed_what_is_not_and_why(settings: AssistantSettings) -> None:
+    (settings.notes / "animals").mkdir()
+    (settings.notes / "animals" / "zebra.md").write_text("# Zebras\n\nZebras have stripes.\n")
+    (settings.notes / "empty.md").touch()
+    (settings.notes / "photo.jpg").write_bytes(b"\xff\xd8")
+    shelf = Shelf(settings, embedder=HashedEmbedder())
+    sync(shelf)
+    found = gather(shelf, settings)
+    assert found["by_state"] == {"empty": 1, "indexed": 1, "skipped": 1}
+    assert (found["courses"], found["chunks"], found["generation"]) == (["animals"], 1, 1)
+    assert [(note["path"], note["state"], note["reason"]) for note in found["problems"]] == [
+        ("empty.md", "empty", "the file has no bytes"),
+        ("photo.jpg", "skipped", "no reader for .jpg"),
+    ]
+    assert found["calibration"] == ""  # the stand-in's vectors were never measured
+    assert [(run["generation"], run["error"], run["report"]["files"]) for run in found["runs"]] == [(1, "", 3)]
+
+
+def test_the_model_server_is_named_where_there_is_one(settings: AssistantSettings) -> None:
+    with FakeServer() as server:
+        served = settings.model_copy(update={"llm_url": server.url, "llm_connect_ms": 5000})
+        assert gather(Shelf(served), served)["model_server"] == f"fake-model at {server.url}"
