@@ -76,11 +76,12 @@ class Answer:
             "question": self.question,
             **({"standalone": self.standalone} if self.standalone else {}),
             "answer": self.answer,
+            "marked": self.marked,
             "outcome": self.outcome,
             "model": self.model,
             "sentences": [asdict(sentence) | {"citations": list(sentence.citations)} for sentence in self.sentences],
             "citations": [asdict(citation) for citation in self.citations],
-            "passages": [_passage_json(n, passage) for n, passage in enumerate(self.passages, start=1)],
+            "passages": [passage_json(n, passage) for n, passage in enumerate(self.passages, start=1)],
             "nearest": list(self.nearest),
             "notice": self.notice,
             "usage": self.usage,
@@ -88,7 +89,8 @@ class Answer:
         }
 
 
-def _passage_json(n: int, passage: Passage) -> dict[str, Any]:
+def passage_json(n: int, passage: Passage) -> dict[str, Any]:
+    """Return the n-th passage of an answer, ready for JSON."""
     chunk = passage.chunk
     return {
         "n": n,

@@ -1,1 +1,38 @@
-// What the pages do in the browser.
+// What the page does by itself; everything else is the server's.
+window.study = {
+  following: false,
+  // Copies the text that a button carries, and says so on it.
+  copy(button) {
+    const label = button.textContent;
+    const done = said => {
+      button.textContent = said;
+      setTimeout(() => { button.textContent = label; }, 1500);
+    };
+    navigator.clipboard.writeText(button.dataset.text).then(() => done('Copied'), () => done('Copying is not allowed here'));
+  },
+  // Marks the source that is open.
+  pressed(button) {
+    if (button.dataset.do !== 'source') return;
+    document.querySelectorAll('.chip.open').forEach(other => other.classList.remove('open'));
+    button.classList.add('open');
+  },
+  // Brings an answer that begins into view; who scrolls away meanwhile is left alone.
+  follow(live) {
+    const begun = live.textContent.trim() !== '';
+    if (begun && !this.following) live.scrollIntoView({ block: 'center' });
+    this.following = begun;
+  },
+  // Leads from a source back to the sentence that it stands behind.
+  back() {
+    const chip = document.querySelector('.chip.open');
+    if (chip) { chip.scrollIntoView({ block: 'center' }); chip.focus(); }
+  },
+  // Shows the quote that was opened: within its box, and on a narrow screen the box within the page.
+  reveal(panel) {
+    const quote = panel.querySelector('#quote');
+    if (!quote) return;
+    const box = quote.closest('.text');
+    box.scrollTop = quote.offsetTop - box.offsetTop - box.clientHeight / 3;
+    if (matchMedia('(max-width: 860px)').matches) panel.scrollIntoView({ block: 'start' });
+  },
+};

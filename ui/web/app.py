@@ -1,31 +1,68 @@
-"""The pages of the app."""
+"""The page: its tabs, its looks."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import gradio as gr
+
+from ui.web.ask import AskTab
 from ui.web.desk import Desk
+from ui.web.notes import NotesTab
+from ui.web.render import escaped
 
-if TYPE_CHECKING:
-    import gradio as gr
+_HERE = Path(__file__).parent
+_FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+TITLE = "Study assistant"
+THEME = gr.themes.Base(
+    primary_hue="blue", neutral_hue="slate", text_size=gr.themes.sizes.text_lg, font=_FONT, font_mono=_MONO
+).set(
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_600",
+    input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_400",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    color_accent="*primary_700",
+)
+CSS = (_HERE / "style.css").read_text(encoding="utf-8")
 
 
-THEME = "default"
-CSS = ""
+def build(desk: Desk) -> gr.Blocks:
+    """Return the app; nothing heavy happens before somebody asks for it."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(f'<h1 class="unseen">{TITLE}</h1>')
+        banner = gr.HTML(elem_id="banner")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Ask", id="ask"):
+                ask = AskTab(desk)
+            with gr.Tab("Notes", id="notes-tab"):
+                notes = NotesTab(desk)
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        page.load(lambda: banner_html(desk), None, [banner], **quiet)
+        page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
+        page.load(
+            notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **quiet
+        )
+    assert isinstance(page, gr.Blocks)
+    return page
 
 
-def build(desk: Desk) -> "gr.Blocks":
-    """Return the pages, not yet served."""
-    import gradio as gr
+def banner_html(desk: Desk) -> str:
+    """Return one line about what is not set up yet, with the command that changes it; empty where all is there."""
+    from assistant import llm
 
-    def ask(question: str) -> Any:
-        from assistant.answer import Answer
-
-        for event in desk.answer(question):
-            if isinstance(event, Answer):
-                yield event.marked
-
-    with gr.Blocks(title="Study assistant") as pages:
-        question = gr.Textbox(label="Question")
-        answer = gr.Markdown()
-        question.submit(ask, question, answer, api_visibility="private")
-    assert isinstance(pages, gr.Blocks)
-    return pages
+    settings = desk.settings
+    if not desk.shelf.notes.is_dir():
+        told = f"There are no notes at {desk.shelf.notes}: set STUDY_NOTES to your folder and start the app again."
+    elif isinstance(llm.find(settings), llm.Absent):
+        told = (
+            f"No model serves at {settings.llm_url} yet, so answers are quotes from your notes, and all else works. "
+            "To have a model write them: make serve"
+        )
+    else:
+        return ""
+    return f'<p class="banner" role="status">{escaped(told)}</p>'

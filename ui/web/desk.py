@@ -16,6 +16,8 @@ from ui.settings import UiSettings
 
 if TYPE_CHECKING:
     from assistant.answer import Event
+    from assistant.journal import Journal
+    from assistant.remember import Remembered
     from ingest.report import Report
 
 PATIENCE = 60.0
@@ -80,6 +82,7 @@ class Desk:
         self._warm = threading.Event()
         self._begin = threading.Lock()
         self._syncing: Syncing | None = None
+        self._journals: dict[str, Journal] = {}
         self._sync_thread: threading.Thread | None = None
 
     # ------------------------------------------------------------------------------------------------- opening
@@ -128,17 +131,37 @@ class Desk:
         course: str = "",
         top_k: int = 0,
         use_model: bool = True,
-    ) -> "Generator[Event, None, None]":
-        """Answer a question for a learner; as `assistant.answer.answer`, on the notes that are open.
+        conversation: int = 0,
+    ) -> "Generator[Event | Remembered, None, None]":
+        """Answer a question for a learner, as `assistant.answer.answer` does on the notes that are open, and keep it.
 
         Raises:
             TooManyQuestions: There is no room for one more now.
         """
         from assistant.answer import answer
+        from assistant.remember import remembered
 
         with self._seat(learner):
             self._warm.wait(PATIENCE)
-            yield from answer(question, self.shelf, self.of(learner), top_k=top_k, course=course, use_model=use_model)
+            settings = self.of(learner)
+            events = answer(question, self.shelf, settings, top_k=top_k, course=course, use_model=use_model)
+            yield from remembered(
+                events, settings, course=course, conversation=conversation, journal=self.journal(learner)
+            )
+
+    def journal(self, learner: str = "") -> "Journal":
+        """Return a learner's journal.
+
+        Raises:
+            JournalUnavailable: It can't be opened.
+        """
+        from assistant.journal import Journal
+
+        name = learner or self.settings.learner
+        with self._begin:
+            if name not in self._journals:
+                self._journals[name] = Journal.of(self.of(name))
+            return self._journals[name]
 
     @contextlib.contextmanager
     def _seat(self, learner: str) -> Iterator[None]:

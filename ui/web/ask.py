@@ -1,0 +1,281 @@
+"""The Ask tab: a conversation with the notes, its sources beside it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from assistant.answer import Answer, Asked, Found, Wrote, passage_json
+from assistant.journal import Conversation, Journal, Kept
+from assistant.remember import Remembered
+from ingest.errors import StudyError
+from ui.web import turn as turns
+from ui.web.desk import Desk
+from ui.web.hood import hood_html
+from ui.web.parts import CLICKS, FOLLOW, REVEAL, Event, learner_of
+from ui.web.render import escaped
+from ui.web.source import note_html, source_html
+
+FRAME = 0.08
+"""Seconds between two pictures of an answer that is being written."""
+EVERYWHERE = "All notes"
+_SIDE = (
+    '<section class="source empty"><p>Sources open here: press a number in an answer to read the exact passage.</p>'
+    "</section>"
+)
+_WELCOME = (
+    '<div class="welcome"><h2>What do you want to know?</h2>'
+    "<p>Answers come from your notes alone; each number leads to the exact passage.</p></div>"
+)
+_WRONG = ("It is wrong", "It does not answer my question", "My notes know this", "The source does not say it")
+
+
+@dataclass
+class Talk:
+    """What this page knows of its conversation; the journal keeps what must last."""
+
+    conversation: int = 0
+    """Its id in the journal; 0: nothing was asked yet."""
+    events: dict[int, tuple[Found, Asked | None, Answer]] = field(default_factory=dict)
+    """Answer's id → how it came about; only of answers given on this page."""
+    pointed: int = 0
+    """The answer whose thumb was pressed last."""
+
+
+class AskTab:
+    """Lays the tab out; what happens in it is in the methods."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.talk = gr.State(Talk())
+        self.where = gr.BrowserState(0, storage_key="study-conversation", secret="an id is no secret")
+        with gr.Sidebar(open=False, label="History", elem_id="history"):
+            self.fresh = gr.Button("New conversation", size="sm")
+            self.search = gr.Textbox(
+                placeholder="Search what you asked", label="Search what you asked", elem_id="search"
+            )
+            self.past = gr.HTML(elem_id="past", js_on_load=CLICKS)
+        with gr.Row(elem_id="ask"):
+            with gr.Column(scale=3, elem_id="talk"):
+                self.log = gr.HTML(_WELCOME, elem_id="log", js_on_load=CLICKS)
+                self.live = gr.HTML(elem_id="live", js_on_load=FOLLOW)
+                self._lay_bar()
+            with gr.Column(scale=2, elem_id="side"):
+                self.side = gr.HTML(_SIDE, elem_id="panel", js_on_load=REVEAL)
+                self._lay_complaint()
+        self._wire()
+
+    def _lay_bar(self) -> None:
+        with gr.Column(elem_id="bar"):
+            self.box = gr.Textbox(
+                placeholder="Ask your notes …",
+                label="Question",
+                show_label=False,
+                lines=1,
+                max_lines=6,
+                autofocus=True,
+                elem_id="question",
+            )
+            with gr.Row(elem_id="bar-tools"):
+                self.course = gr.Dropdown(
+                    [EVERYWHERE],
+                    value=EVERYWHERE,
+                    label="Course",
+                    show_label=False,
+                    scale=2,
+                    min_width=120,
+                    elem_id="course",
+                )
+                self.send = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="send")
+                self.stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop", interactive=False)
+
+    def _lay_complaint(self) -> None:
+        with gr.Group(visible=False, elem_id="wrong") as self.complaint:
+            self.kind = gr.Radio(list(_WRONG), label="What was wrong?")
+            self.words = gr.Textbox(label="In your words (optional)")
+            self.right = gr.Dropdown([], value=None, label="The note that has the answer (optional)")
+            self.keep = gr.Button("Keep as a test question", variant="primary")
+
+    def _wire(self) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        shown = [self.log, self.live, self.box, self.stop, self.talk, self.where, self.past]
+        asking = gr.on(
+            [self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk, self.log], shown, **quiet
+        )
+        self.stop.click(self.stopped, [self.talk], [self.log, self.live, self.stop], cancels=[asking], **quiet)
+        beside = [self.side, self.complaint, self.log, self.talk, self.right]
+        for part in (self.log, self.live, self.side):
+            part.select(self.pressed, [self.talk], beside, **quiet)
+        page = [self.talk, self.where, self.log, self.live, self.side, self.course]
+        self.past.select(self.opened, [self.course], page, **quiet)
+        self.fresh.click(self.begin, None, page, **quiet)
+        self.search.change(self.searched, [self.search], [self.past], trigger_mode="always_last", **quiet)
+        self.keep.click(
+            self.complained, [self.talk, self.kind, self.words, self.right], [self.complaint, self.side], **quiet
+        )
+
+    def load(self, conversation: int | None, request: gr.Request) -> tuple[Any, ...]:
+        """Show the conversation that this browser was in, as it was: for `talk, log, past, course`."""
+        journal = self._desk.journal(learner_of(request))
+        kept = journal.conversation(int(conversation or 0))
+        names = sorted({path.split("/")[0] for path in self._desk.shelf.ledger.notes() if "/" in path})
+        talk = Talk(conversation=kept[0].conversation if kept else 0)
+        return talk, log_html(journal, kept), past_html(journal), gr.update(choices=[EVERYWHERE, *names])
+
+    def ask(self, question: str, course: str, talk: Talk, log: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Answer a question; yield what is to be shown meanwhile."""
+        question = question.strip()
+        if not question:
+            return
+        yield {
+            self.live: turns.waiting_html(question, "Looking in your notes …"),
+            self.box: "",
+            self.stop: gr.update(interactive=True),
+        }
+        done = ""
+        try:
+            journal = self._desk.journal(learner_of(request))
+            talk.conversation = talk.conversation or journal.start(question[:80])
+            place = "" if course == EVERYWHERE else course
+            for picture, final in self._pictures(question, place, talk, learner_of(request)):
+                if final:
+                    done = picture
+                else:
+                    yield {self.live: picture}
+            past = past_html(journal)
+        except StudyError as error:
+            done, past = turns.failed_html(question, str(error)), gr.skip()
+        yield {
+            self.log: (log if 'class="turn"' in log else "") + done,
+            self.live: "",
+            self.stop: gr.update(interactive=False),
+            self.talk: talk,
+            self.where: talk.conversation,
+            self.past: past,
+        }
+
+    def _pictures(self, question: str, course: str, talk: Talk, learner: str) -> Iterator[tuple[str, bool]]:
+        """Yield what the turn looks like, again and again, and whether that is how it stays."""
+        found: Found | None = None
+        asked: Asked | None = None
+        answer: Answer | None = None
+        passages: list[dict[str, Any]] = []
+        text, doing, drawn = "", "Looking for a model server …", 0.0
+        events = self._desk.answer(question, learner=learner, course=course, conversation=talk.conversation)
+        with closing(events):
+            for event in events:
+                if isinstance(event, Found):
+                    found = event
+                    passages = [passage_json(n, one) for n, one in enumerate(event.retrieval.passages, start=1)]
+                elif isinstance(event, Asked):
+                    asked, doing = event, f"{event.model} reads the passages …"
+                elif isinstance(event, Wrote):
+                    text = event.text if event.restart else text + event.text
+                    doing = "Writing …" if text else "Thinking …"
+                    if time.monotonic() - drawn < FRAME:
+                        continue
+                elif isinstance(event, Answer):
+                    answer = event
+                    continue
+                elif isinstance(event, Remembered):
+                    assert answer is not None
+                    assert found is not None
+                    talk.events[event.id] = (found, asked, answer)
+                    document = answer.as_json()
+                    if event.notice:
+                        document["notice"] = "; ".join(filter(None, (document["notice"], event.notice)))
+                    yield turns.answered_html(document, event.id), True
+                    return
+                drawn = time.monotonic()
+                yield turns.writing_html(question, text, passages, doing), False
+
+    def stopped(self, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
+        """The answer was stopped: what was written until then is in the journal."""
+        journal = self._desk.journal(learner_of(request))
+        return log_html(journal, journal.conversation(talk.conversation)), "", gr.update(interactive=False)
+
+    def begin(self, request: gr.Request) -> tuple[Any, ...]:
+        """Begin a new conversation."""
+        return Talk(), 0, _WELCOME, "", _SIDE, EVERYWHERE
+
+    def opened(self, event: gr.EventData, course: str, request: gr.Request) -> tuple[Any, ...]:
+        """Open a conversation of the history."""
+        journal = self._desk.journal(learner_of(request))
+        kept = journal.conversation(Event(event).number("conversation"))
+        talk = Talk(conversation=kept[0].conversation if kept else 0)
+        return talk, talk.conversation, log_html(journal, kept), "", _SIDE, course
+
+    def searched(self, text: str, request: gr.Request) -> str:
+        """Show what of the history matches."""
+        return past_html(self._desk.journal(learner_of(request)), text)
+
+    def pressed(self, event: gr.EventData, talk: Talk, request: gr.Request) -> dict[Any, Any]:
+        """Do what a button in the conversation says."""
+        pressed = Event(event)
+        plain = {self.complaint: gr.update(visible=False)}
+        if pressed.action == "note":
+            return {self.side: note_html(self._desk.shelf, pressed.text("note")), **plain}
+        journal = self._desk.journal(learner_of(request))
+        kept = journal.answer(pressed.number("turn"))
+        if kept is None:
+            return {self.talk: talk}
+        if pressed.action in ("source", "passage"):
+            listed = kept.document["citations" if pressed.action == "source" else "passages"]
+            chosen = next((one for one in listed if one["n"] == pressed.number("n")), None)
+            if chosen is None:
+                return {self.talk: talk}
+            return {self.side: source_html(self._desk.shelf, chosen, kept.document["passages"]), **plain}
+        if pressed.action == "hood":
+            return {self.side: self._hood(talk, kept), **plain}
+        if pressed.action in ("up", "down"):
+            journal.feedback(kept.id, pressed.action == "up")
+            talk.pointed = kept.id
+            return {
+                self.complaint: gr.update(visible=pressed.action == "down"),
+                self.log: log_html(journal, journal.conversation(kept.conversation)),
+                self.talk: talk,
+                self.right: gr.update(choices=sorted(self._desk.shelf.ledger.notes())),
+            }
+        return {self.talk: talk}
+
+    def complained(
+        self, talk: Talk, kind: str | None, words: str, note: str | None, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Keep what was wrong, as a case of the learner's own tests."""
+        wrong = ": ".join(filter(None, (kind, words.strip())))
+        self._desk.journal(learner_of(request)).feedback(talk.pointed, False, wrong, note or "")
+        return gr.update(visible=False), '<section class="source empty"><p>Kept. Thank you.</p></section>'
+
+    def _hood(self, talk: Talk, kept: Kept) -> str:
+        events = talk.events.get(kept.id)
+        if events is None:
+            return (
+                '<section class="source empty"><p>How an answer came about is kept while its page is open. Ask the '
+                "question again to see it.</p></section>"
+            )
+        shelf = self._desk.shelf
+        return hood_html(*events, shelf.embedder, shelf.view())
+
+
+def log_html(journal: Journal, kept: list[Kept]) -> str:
+    """Return a conversation from the journal, as it was when it was held."""
+    thumbs = {one.answer: "up" if one.good else "down" for one in journal.feedbacks()} if kept else {}
+    return "".join(turns.answered_html(one.document, one.id, thumbs.get(one.id, "")) for one in kept) or _WELCOME
+
+
+def past_html(journal: Journal, text: str = "") -> str:
+    """Return the history: all conversations, or those in which the words of `text` stand."""
+    listed: list[Conversation] = journal.conversations()
+    if text.strip():
+        wanted = {kept.conversation for kept in journal.search(text)}
+        listed = [one for one in listed if one.id in wanted]
+    items = "".join(
+        f'<li><button type="button" class="link" data-do="open" data-conversation="{one.id}">'
+        f"{escaped(one.title)}</button><small>{time.strftime('%d %b, %H:%M', time.localtime(one.last))}</small></li>"
+        for one in listed
+        if one.answers
+    )
+    return f"<ul>{items}</ul>" if items else "<p>Nothing yet.</p>" if not text.strip() else "<p>Nothing found.</p>"

@@ -1,0 +1,241 @@
+"""The Notes tab: what is in the folder and what became of it; upload, sync, read, delete, restore."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ingest.errors import StudyError
+from ingest.ledger import Note
+from ui.nightly import last_nights, night_line
+from ui.trash import Trash, Trashed
+from ui.upload import Uploaded, take
+from ui.web.desk import Desk, Syncing
+from ui.web.parts import CLICKS, Event
+from ui.web.render import escaped
+from ui.web.source import note_html
+
+TICK = 1.0
+"""Seconds between two looks at a sync."""
+NIGHTS = 7
+TOP = "(top of the folder)"
+_WELL = {"indexed", "unchanged"}
+_ADVICE = {
+    "no text layer": "install tesseract and set STUDY_OCR=1, then sync again",
+    "encrypted": "save a copy without a password beside it",
+    "failed": "open it in its own program and save it again, or save it as PDF",
+    "empty": "nothing to do: there is no text in it",
+}
+_READ = '<section class="source empty"><p>Press a note to read it here, as its citations see it.</p></section>'
+
+
+class NotesTab:
+    """Lays the tab out; what happens in it is in the methods."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.chosen = gr.State("")
+        """Path of the note that is shown."""
+        self.seen = gr.State(("", 0))
+        """What was drawn last, so that nothing is drawn twice."""
+        with gr.Row(elem_id="notes"):
+            with gr.Column(scale=3):
+                with gr.Row(elem_id="notes-tools"):
+                    self.sync = gr.Button("Sync now", variant="primary", scale=1, min_width=110, elem_id="sync")
+                    self.again = gr.Button("Read everything again", scale=1, min_width=110)
+                self.progress = gr.HTML(elem_id="progress")
+                self.tree = gr.HTML(elem_id="tree", js_on_load=CLICKS)
+                self._lay_upload()
+                with gr.Accordion("Trash", open=False):
+                    self.trash = gr.HTML(elem_id="trash", js_on_load=CLICKS)
+                with gr.Accordion("The last nights", open=False):
+                    self.nights = gr.HTML(elem_id="nights")
+            with gr.Column(scale=2, elem_id="note-side"):
+                self.note = gr.HTML(_READ, elem_id="note")
+                with gr.Row(visible=False) as self.note_tools:
+                    self.delete = gr.Button("Move to the trash", elem_id="delete")
+                with gr.Row(visible=False) as self.sure:
+                    self.yes = gr.Button("Yes, move it", variant="stop", elem_id="delete-yes")
+                    self.no = gr.Button("Keep it")
+        self.timer = gr.Timer(TICK)
+        self._wire()
+
+    def _lay_upload(self) -> None:
+        with gr.Accordion("Add notes", open=True):
+            self.course = gr.Dropdown(
+                [TOP], value=TOP, label="Put them in (a new name makes a new course)", allow_custom_value=True
+            )
+            self.files = gr.File(
+                label="Drop files here", file_count="multiple", height=140, elem_id="upload", type="filepath"
+            )
+            self.uploaded = gr.HTML(elem_id="uploaded")
+
+    def _wire(self) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        view = [self.seen, self.progress, self.tree, self.trash, self.nights, self.course]
+        self.timer.tick(self.look, [self.seen], view, **quiet)
+        self.sync.click(lambda: self.start(), None, [self.progress], **quiet)
+        self.again.click(lambda: self.start(fresh=True), None, [self.progress], **quiet)
+        self.files.upload(self.upload, [self.files, self.course], [self.files, self.uploaded, self.progress], **quiet)
+        one = [self.note, self.chosen, self.note_tools, self.sure]
+        self.tree.select(self.read, None, one, **quiet)
+        self.delete.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, one[2:], **quiet)
+        self.no.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, one[2:], **quiet)
+        self.yes.click(self.remove, [self.chosen], [*one, self.trash, self.progress], **quiet)
+        self.trash.select(self.restore, None, [self.trash, self.progress], **quiet)
+
+    def load(self) -> tuple[Any, ...]:
+        """Show the folder: for `seen` and all that `look` gives."""
+        return self.look(("", 0))
+
+    def look(self, seen: tuple[str, int]) -> tuple[Any, ...]:
+        """Show what has changed since the last look: seen, progress, tree, trash, nights, courses."""
+        desk, same = self._desk, gr.skip()
+        now = syncing_html(desk.syncing, desk.synced_elsewhere)
+        ledger = desk.shelf.ledger
+        state = (now, ledger.generation)
+        if state == tuple(seen):
+            return (same,) * 6
+        if state[1] == seen[1] and seen[0]:
+            return state, now, same, same, same, same
+        notes = list(ledger.notes().values())
+        courses = sorted({note.path.split("/")[0] for note in notes if "/" in note.path})
+        return (
+            state,
+            now,
+            tree_html(notes),
+            trash_html(Trash(desk.shelf).listed()),
+            nights_html(last_nights(desk.shelf.folder, NIGHTS)),
+            gr.update(choices=[TOP, *courses]),
+        )
+
+    def start(self, **options: Any) -> str:
+        """Start a sync, or say why not."""
+        try:
+            return syncing_html(self._desk.sync(**options), 0)
+        except StudyError as error:
+            return _remark(str(error))
+
+    def upload(self, files: list[str] | None, course: str | None) -> tuple[Any, ...]:
+        """Take files into the folder, and sync."""
+        settings = self._desk.settings
+        where = "" if course in (None, TOP) else str(course)
+        try:
+            taken = take(
+                self._desk.shelf,
+                [Path(name) for name in files or []],
+                where,
+                most_files=settings.ui_upload_files,
+                most_mb=settings.max_file_mb,
+            )
+        except (StudyError, OSError) as error:
+            return None, _remark(str(error)), gr.skip()
+        return None, uploaded_html(taken), self.start() if any(one.path for one in taken) else gr.skip()
+
+    def read(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Show a note."""
+        path = Event(event).text("note")
+        there = self._desk.shelf.ledger.note(path) is not None
+        return note_html(self._desk.shelf, path), path, gr.update(visible=there), gr.update(visible=False)
+
+    def remove(self, path: str) -> tuple[Any, ...]:
+        """Move the shown note into the trash, and sync."""
+        trash = Trash(self._desk.shelf)
+        try:
+            trash.delete(path)
+            told, progress = f"{path} is in the trash; it can be restored from there.", self.start()
+        except (StudyError, OSError) as error:
+            told, progress = str(error), gr.skip()
+        hidden = gr.update(visible=False)
+        panel = f'<section class="source empty"><p>{escaped(told)}</p></section>'
+        return panel, "", hidden, hidden, trash_html(trash.listed()), progress
+
+    def restore(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Bring a note back, and sync."""
+        pressed, trash = Event(event), Trash(self._desk.shelf)
+        try:
+            trash.restore(pressed.text("id"), pressed.text("note"))
+            return trash_html(trash.listed()), self.start()
+        except (StudyError, OSError) as error:
+            return _remark(str(error)) + trash_html(trash.listed()), gr.skip()
+
+
+def syncing_html(syncing: Syncing | None, elsewhere: int) -> str:
+    """Return how far a sync is, or what the last one came to."""
+    if elsewhere:
+        return _remark(f"Another program is syncing these notes (process {elsewhere}); it shows here when it is done.")
+    if syncing is None:
+        return ""
+    if syncing.error:
+        return f'<p class="failed" role="alert">{escaped(syncing.error)}</p>'
+    if syncing.report:
+        report = syncing.report
+        states = ", ".join(f"{count} {state}" for state, count in report.by_state.items())
+        return _remark(f"Synced: {states or 'no files'}; {report.chunks} passages; {report.seconds:.1f} s.")
+    bars = "".join(
+        f'<div class="step"><span>{escaped(step.name)}</span><progress max="{max(step.total, 1)}" value="{step.done}" '
+        f'aria-label="{escaped(step.name)}"></progress><span>{step.done} of {step.total}</span></div>'
+        for step in syncing.steps
+    )
+    return f'<div class="steps" role="status">{bars or "Looking at the folder …"}</div>'
+
+
+def tree_html(notes: Sequence[Note]) -> str:
+    """Return the folder: per course its notes, each with its state and what to do about it."""
+    if not notes:
+        return _remark("There are no notes yet. Drop some below, or set STUDY_NOTES to a folder that has some.")
+    counts = Counter(note.state for note in notes)
+    summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    courses: dict[str, list[Note]] = {}
+    for note in sorted(notes, key=lambda note: note.path):
+        courses.setdefault(note.path.rpartition("/")[0], []).append(note)
+    folders = "".join(
+        f"<details open><summary>{escaped(course or TOP)} <small>{len(inside)}</small></summary>"
+        f"<ul>{''.join(map(_leaf, inside))}</ul></details>"
+        for course, inside in courses.items()
+    )
+    return f"<p>{len(notes)} files: {escaped(summary)}</p>{folders}"
+
+
+def _leaf(note: Note) -> str:
+    name = note.path.rpartition("/")[2]
+    well = note.state in _WELL and not note.lost
+    kind = "well" if well else "skipped" if note.state == "skipped" else "ill"
+    why = "; ".join(filter(None, (note.reason, *(f"lost {part}" for part in note.lost))))
+    what = f"{note.chunks} passages" if well and not why else f"{note.state}{': ' if why else ''}{why}"
+    advice = _ADVICE.get(note.state, "")
+    todo = f" <em>{escaped(advice)}</em>" if advice else ""
+    return (
+        f'<li class="{kind}"><button type="button" class="link" data-do="note" data-note="{escaped(note.path)}">'
+        f"{escaped(name)}</button> <small>{escaped(what)}{todo}</small></li>"
+    )
+
+
+def trash_html(trashed: Sequence[Trashed]) -> str:
+    """Return what can be restored."""
+    items = "".join(
+        f"<li><span>{escaped(one.path)} <small>{time.strftime('%d %b, %H:%M', time.localtime(one.deleted))}</small>"
+        f'</span><button type="button" class="button" data-do="restore" data-id="{escaped(one.id)}" '
+        f'data-note="{escaped(one.path)}" aria-label="Restore {escaped(one.path)}">Restore</button></li>'
+        for one in trashed
+    )
+    return f"<ul>{items}</ul>" if items else _remark("Nothing is in it.")
+
+
+def nights_html(nights: Sequence[dict[str, Any]]) -> str:
+    """Return what the last nights did."""
+    items = "".join(f"<li>{escaped(night_line(night))}</li>" for night in nights)
+    return f"<ul>{items}</ul>" if items else _remark("No night has run yet. To have it run: ask nightly --at 02:30")
+
+
+def uploaded_html(taken: Sequence[Uploaded]) -> str:
+    """Return what became of each file."""
+    items = "".join(f"<li>{escaped(one.name)}: {escaped(one.reason or f'now {one.path}')}</li>" for one in taken)
+    return f'<ul role="status">{items}</ul>'
+
+
+def _remark(text: str) -> str:
+    return f'<p class="remark">{escaped(text)}</p>'

@@ -1,0 +1,54 @@
+"""What the tabs share: how a button in their HTML reaches Python."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+CLICKS = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('[data-do]');
+  if (!button || button.disabled) return;
+  if (button.dataset.do === 'copy') return study.copy(button);
+  if (button.dataset.do === 'back') return study.back();
+  const turn = button.closest('[data-turn]');
+  study.pressed(button);
+  trigger('select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
+});
+"""
+"""Browser code of a gr.HTML: a press of a button with data-do triggers `select` with all of its data.
+
+No attribute is called data-path: Gradio takes whatever has a path for a file."""
+
+REVEAL = CLICKS + "watch('value', () => study.reveal(element));"
+"""The same for a panel in which a quote is marked: it scrolls there."""
+
+FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
+"""The same for an answer that is being written: it comes into view."""
+
+
+def learner_of(request: "gr.Request") -> str:
+    """Return whose page it is."""
+    return str(request.username or "")
+
+
+class Event:
+    """What a pressed button said; the browser can send anything, so nothing is taken for granted."""
+
+    def __init__(self, event: Any) -> None:
+        data = getattr(event, "_data", None)
+        self._data: dict[str, Any] = data if isinstance(data, dict) else {}
+
+    @property
+    def action(self) -> str:
+        """What the button is to do."""
+        return self.text("do")
+
+    def text(self, name: str) -> str:
+        """Return one of its values; empty where it has none."""
+        return str(self._data.get(name, ""))
+
+    def number(self, name: str) -> int:
+        """Return one of its values as a number; 0 where it is none."""
+        value = self.text(name)
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
