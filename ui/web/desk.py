@@ -139,15 +139,23 @@ class Desk:
             TooManyQuestions: There is no room for one more now.
         """
         from assistant.answer import answer
+        from assistant.follow import turns
         from assistant.remember import remembered
 
         with self._seat(learner):
             self._warm.wait(PATIENCE)
-            settings = self.of(learner)
-            events = answer(question, self.shelf, settings, top_k=top_k, course=course, use_model=use_model)
-            yield from remembered(
-                events, settings, course=course, conversation=conversation, journal=self.journal(learner)
+            settings, journal = self.of(learner), self.journal(learner)
+            history = turns(journal.conversation(conversation)) if conversation else ()
+            events = answer(
+                question,
+                self.shelf,
+                settings,
+                top_k=top_k,
+                course=course,
+                use_model=use_model,
+                history=history,
             )
+            yield from remembered(events, settings, course=course, conversation=conversation, journal=journal)
 
     def journal(self, learner: str = "") -> "Journal":
         """Return a learner's journal.
