@@ -41,7 +41,7 @@ ONE_DOOR = {
     "trafilatura": {"ingest/extract.py"},
     "httpcore": {"ingest/fetch.py"},
     "pathspec": {"ingest/walk.py"},
-    "platformdirs": {"ingest/settings.py"},
+    "platformdirs": {"ingest/settings.py", "ui/client.py"},
     "pydantic_settings": {"ingest/settings.py"},
     "Stemmer": {"assistant/words.py"},
     "apscheduler": {"ui/nightly.py"},

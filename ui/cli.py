@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,12 @@ from ui import open as opening
 from ui.add import add
 from ui.nightly import night_line, nightly
 from ui.serve import ui
+from ui.users import users
 
 # pydantic would read the metadata of every installed package to look for plug-ins, at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 if TYPE_CHECKING:
-    from assistant.answer import Answer
     from ingest.shelf import Shelf
 
 _EXAMPLES = """
@@ -85,70 +85,71 @@ def answer(
     question: tuple[str, ...], top_k: int | None, course: str, no_llm: bool, explain: bool, as_json: bool
 ) -> None:
     """Answer a question from the notes (the default: `ask "…"` is `ask answer "…"`)."""
-    from assistant.answer import Answer, Asked, Found, Wrote, check_question
-    from assistant.answer import answer as answering
-    from assistant.remember import Remembered, remembered
-    from ui import show
+    from ui import client, show
 
-    asked_for = check_question(" ".join(question))
+    asked_for = " ".join(" ".join(question).split())
     _hint_at_command(asked_for)
+    options: dict[str, Any] = {"top_k": top_k or 0, "course": course, "use_model": not no_llm, "explain": explain}
+    live = show.is_terminal() and not as_json
+    if (events := client.ask(asked_for, live=live, **options)) is not None:
+        with contextlib.suppress(client.AppGone):
+            _print_answer(events, live=live, as_json=as_json)
+            return
+    _print_answer(_answer_here(asked_for, **options), live=live, as_json=as_json)
+
+
+def _answer_here(
+    question: str, *, top_k: int, course: str, use_model: bool, explain: bool
+) -> Generator[dict[str, Any], None, None]:
+    """Answer in this process; as `ui.client.ask`, which asks the running app."""
+    from assistant.answer import answer, check_question
+    from assistant.remember import remembered
+    from ui.tell import told
+
+    question = check_question(question)
     settings = opening.settings()
     shelf = opening.shelf(settings)
     _index_first(shelf)
-    found: Found | None = None
-    asked: Asked | None = None
-    done: Answer | None = None
-    live = show.is_terminal() and not as_json
-    answers = answering(asked_for, shelf, settings, top_k=top_k or 0, course=course, use_model=not no_llm)
-    with contextlib.closing(remembered(answers, settings, course=course)) as events:
+    events = answer(question, shelf, settings, top_k=top_k, course=course, use_model=use_model)
+    yield from told(remembered(events, settings, course=course), shelf, explain=explain)
+
+
+def _print_answer(events: Generator[dict[str, Any], None, None], *, live: bool, as_json: bool) -> None:
+    """Print an answer as its events come, what else there is to say after it."""
+    from ui import show
+
+    done: dict[str, Any] = {}
+    with contextlib.closing(events):
         with _live(live) as write:
             for event in events:
-                if isinstance(event, Found):
-                    found = event
-                elif isinstance(event, Asked):
-                    asked = event
-                elif isinstance(event, Wrote):
-                    write(event.text, event.restart)
-                elif isinstance(event, Answer):
+                if event["event"] == "wrote":
+                    write(event["text"], event["restart"])
+                elif event["event"] == "error":
+                    raise click.ClickException(event["error"])
+                elif event["event"] == "answer":
                     done = event
                     break
-        assert done is not None
-        assert found is not None
-        _print_answer(done, shelf, as_json, live)
-        if explain:
-            click.echo("\n" + show.explain_text(found, asked, done), err=as_json)
+        if live:
+            show.print_answer(done["text"])
+        elif not as_json:
+            click.echo(done["text"])
         for event in events:
-            if isinstance(event, Remembered) and event.notice:
-                click.echo(show.line_of(event.notice), err=True)
+            if event["event"] == "changed":
+                _say(event["notice"])
+                if as_json:
+                    opening.print_json(done["answer"] | {"changed_since_sync": event["count"]})
+                if done["explain"]:
+                    click.echo("\n" + done["explain"], err=as_json)
+            elif event["event"] == "remembered":
+                _say(event["notice"])
 
 
-def _print_answer(done: "Answer", shelf: "Shelf", as_json: bool, live: bool) -> None:
+def _say(notice: str) -> None:
+    """Print a line beside the answer, where there is one."""
     from ui import show
 
-    if live:
-        show.print_answer(done)
-    elif not as_json:
-        click.echo(show.answer_text(done))
-    changed = _changed(shelf)  # now that the answer is there, nobody waits for it
-    if as_json:
-        opening.print_json(done.as_json() | {"changed_since_sync": changed})
-
-
-def _changed(shelf: "Shelf") -> int:
-    """Return how many notes changed since the last sync; where any did, say so."""
-    from ingest.errors import NotesMissing
-    from ingest.stale import changed
-    from ui import show
-
-    try:
-        count = changed(shelf)
-    except NotesMissing as error:
-        click.echo(show.line_of(f"answered from the last sync: {error}"), err=True)
-        return 0
-    if count:
-        notes = "1 note" if count == 1 else f"{count:,} notes"
-        click.echo(f"{notes} changed since the last sync; run: ask ingest", err=True)
-    return count
+    if notice:
+        click.echo(show.line_of(notice), err=True)
 
 
 def _hint_at_command(question: str) -> None:
@@ -328,6 +329,7 @@ def calibrate(folders: tuple[Path, ...]) -> None:
 main.add_command(add)
 main.add_command(nightly)
 main.add_command(ui)
+main.add_command(users)
 
 
 def run() -> None:

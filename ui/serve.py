@@ -22,15 +22,17 @@ def ui(host: str | None, port: int | None, show: bool) -> None:
       ask ui --open
       ask ui --port 8080
     """
+    from ui import client
     from ui import open as opening
     from ui.web import server
     from ui.web.desk import Desk
+    from ui.web.presence import check_alone
 
     settings = opening.settings()
     told = {"ui_host": host, "ui_port": port}
     settings = settings.model_copy(update={name: value for name, value in told.items() if value is not None})
     _check_users(settings)
-    desk = Desk(settings)
+    check_alone(client.as_set())
 
     def opened(url: str) -> None:
         click.echo(f"the app is at {url}; Ctrl-C stops it", err=True)
@@ -39,12 +41,15 @@ def ui(host: str | None, port: int | None, show: bool) -> None:
 
             webbrowser.open(url)
 
-    server.Service(desk, server.listen(settings), opened=opened).run()
+    server.Service(Desk(settings), server.listen(settings), opened=opened).run()
 
 
 def _check_users(settings: "UiSettings") -> None:
+    """Refuse an address that others can reach where nobody could be kept out."""
     from ui.errors import UsersNeeded
+    from ui.users import Users
     from ui.web.guard import is_loopback
 
-    if not is_loopback(settings.ui_host):
-        raise UsersNeeded(settings.ui_host)
+    if is_loopback(settings.ui_host) or settings.ui_trust_network or Users(settings.home).hashes():
+        return
+    raise UsersNeeded(settings.ui_host)

@@ -20,6 +20,9 @@ class UiSettings(AssistantSettings):
     ui_hosts: str = ""
     """Further names that browsers may call the app by, with commas between them (notes.example.org)."""
 
+    ui_trust_network: bool = False
+    """Nobody has to log in, whatever the address: for a container whose port is published on this machine alone."""
+
     ui_session_hours: float = Field(default=12, gt=0)
     """Who did nothing for this long has to log in again. Hours."""
 

@@ -123,11 +123,11 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def print_answer(answer: "Answer") -> None:
+def print_answer(told: str) -> None:
     """Print an answer for a person at a terminal: its words as they are, marks and sources coloured."""
     from rich.text import Text
 
-    text = Text(answer_text(answer))
+    text = Text(told)
     text.highlight_regex(r"^\(.*\)$", "dim")
     text.highlight_regex(r"\*\*[^*\n]+\*\*", "bold")
     text.highlight_regex(r"`[^`\n]+`", "magenta")

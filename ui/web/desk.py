@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +87,15 @@ class Desk:
 
     # ------------------------------------------------------------------------------------------------- opening
 
-    def warm_up(self) -> None:
-        """Load in the background what the first question would wait for; index the notes where that was never done."""
-        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+    def warm_up(self, then: Callable[[], None] = lambda: None) -> None:
+        """Load in the background what the first question would wait for; index the notes where that was never done.
 
-    def _load(self) -> None:
+        Args:
+            then: Called when the models are loaded.
+        """
+        threading.Thread(target=self._load, args=[then], name="warm-up", daemon=True).start()
+
+    def _load(self, then: Callable[[], None]) -> None:
         from assistant.answer import answer
 
         try:
@@ -103,6 +107,7 @@ class Desk:
                             pass
         finally:
             self._warm.set()
+            then()
         with contextlib.suppress(StudyError, OSError):  # the page of the notes says what is wrong with the folder
             if not self.shelf.ledger.generation and self.shelf.notes.is_dir():
                 self.sync()
@@ -170,6 +175,43 @@ class Desk:
             if name not in self._journals:
                 self._journals[name] = Journal.of(self.of(name))
             return self._journals[name]
+
+    def told(
+        self,
+        question: str,
+        *,
+        learner: str = "",
+        course: str = "",
+        top_k: int = 0,
+        use_model: bool = True,
+        explain: bool = False,
+        conversation: int = 0,
+    ) -> Generator[dict[str, Any], None, None]:
+        """Answer a question, keep the answer in the learner's journal, and tell all of it as JSON (`ui.tell`)."""
+        from assistant.remember import remembered
+        from ui.tell import told
+
+        events = self.answer(question, learner=learner, course=course, top_k=top_k, use_model=use_model)
+        kept = remembered(events, self.of(learner), course=course, conversation=conversation)
+        yield from told(kept, self.shelf, explain=explain)
+
+    def search(self, question: str, *, learner: str = "", course: str = "", top_k: int = 0) -> dict[str, Any]:
+        """Return the passages nearest to a question, and whether they answer it, as JSON."""
+        with contextlib.closing(
+            self.answer(question, learner=learner, course=course, top_k=top_k, use_model=False)
+        ) as events:
+            from assistant.answer import Found
+
+            found = next(events)
+            assert isinstance(found, Found)
+            told = found.draft.as_json()
+            return {
+                "question": told["question"],
+                "answerable": found.verdict.answerable,
+                "evidence": round(found.verdict.evidence, 4),
+                "passages": told["passages"],
+                "timings_ms": told["timings_ms"],
+            }
 
     @contextlib.contextmanager
     def _seat(self, learner: str) -> Iterator[None]:

@@ -101,12 +101,16 @@ class Door:
             self._failed(error)
 
 
-async def reply(send: Send, status: int, text: str, kind: str = "text/plain; charset=utf-8", **headers: str) -> None:
+async def reply(
+    send: Send,
+    status: int,
+    text: str,
+    kind: str = "text/plain; charset=utf-8",
+    headers: dict[str, str] | None = None,
+) -> None:
     """Send a whole answer."""
     body = text.encode()
-    lines = {"content-type": kind, "content-length": str(len(body))} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    start = {"type": "http.response.start", "status": status}
-    await send(start | {"headers": [(name.encode(), value.encode("latin-1")) for name, value in lines.items()]})
+    lines = {"content-type": kind, "content-length": str(len(body))} | (headers or {})
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -1,18 +1,25 @@
 """The process of the web app: one socket, one guard, pages and API behind it."""
 
 import asyncio
+import contextlib
 import errno
+import importlib.metadata
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ui import client
 from ui.errors import PortTaken
 from ui.settings import UiSettings
+from ui.token import token
+from ui.users import Users
 from ui.web.desk import Desk
 from ui.web.door import App, Door
-from ui.web.guard import Guard, hosts_of
+from ui.web.gate import Gate
+from ui.web.guard import Guard, hosts_of, is_loopback
+from ui.web.presence import present
 
 if TYPE_CHECKING:
     import fastapi
@@ -66,8 +73,13 @@ def pages(desk: Desk, uploads: Path) -> "fastapi.FastAPI":
     from fastapi.responses import FileResponse
 
     from ui.web import app as ours
+    from ui.web.api import add_api
 
-    app = FastAPI(title="Study assistant", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    version = importlib.metadata.version("study-assistant")
+    app = FastAPI(
+        title="Study assistant", version=version, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
+    add_api(app, desk)
 
     @app.get("/app.js", include_in_schema=False)
     def script() -> FileResponse:
@@ -125,20 +137,34 @@ class Service:
         """
         self.desk, self.url, self._socket = desk, address_of(listening), listening
         self._load, self._tell = load, opened
+        self._as_set, self._present = client.as_set(), contextlib.ExitStack()
+        self._host: str = listening.getsockname()[0]
         self.failure: BaseException | None = None
         """Why the pages could not be made."""
 
     def app(self) -> App:
         """Return what the server runs."""
-        settings = self.desk.settings
+        settings, home = self.desk.settings, self.desk.settings.home.expanduser().resolve()
         door = Door(lambda: self._load(self.desk, self._uploads), opened=self._opened, failed=self._failed)
-        inner = _as_learner(door, settings.learner)
-        host = self._socket.getsockname()[0]
-        return Guard(inner, hosts=hosts_of(host, settings.ui_hosts), most_bytes=settings.ui_upload_mb << 20)
+        gate = Gate(
+            door,
+            token=token(home),
+            learner=settings.learner,
+            users=Users(home),
+            closed=not (is_loopback(self._host) or settings.ui_trust_network),
+            session_hours=settings.ui_session_hours,
+        )
+        return Guard(gate, hosts=hosts_of(self._host, settings.ui_hosts), most_bytes=settings.ui_upload_mb << 20)
 
     def _opened(self) -> None:
         self._tell(self.url)
-        self.desk.warm_up()
+        self.desk.warm_up(self._show)
+
+    def _show(self) -> None:
+        with contextlib.suppress(OSError):  # then terminals answer by themselves
+            host, port = self._socket.getsockname()[:2]
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+            self._present.enter_context(present(self._as_set, self.url, host, port, self.desk.shelf.notes))
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
@@ -164,7 +190,11 @@ class Service:
             proxy_headers=False,
         )
         self._server = uvicorn.Server(config)
-        with self._socket, tempfile.TemporaryDirectory(prefix="study-", ignore_cleanup_errors=True) as uploads:
+        with (
+            self._socket,
+            self._present,
+            tempfile.TemporaryDirectory(prefix="study-", ignore_cleanup_errors=True) as uploads,
+        ):
             self._uploads = Path(uploads)
             asyncio.run(self._server.serve(sockets=[self._socket]))
         if self.failure:
@@ -173,12 +203,3 @@ class Service:
     def stop(self) -> None:
         """Stop serving; `run` returns."""
         self._server.should_exit = True
-
-
-def _as_learner(app: App, learner: str) -> App:
-    async def named(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            scope = scope | {"state": {**scope.get("state", {}), "learner": learner}}
-        await app(scope, receive, send)
-
-    return named

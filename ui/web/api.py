@@ -1,0 +1,162 @@
+"""The API of the running app: what `ask` does, over HTTP, with the same JSON.
+
+    POST /api/v1/answer    one JSON document as `ask --json`, or each event on a line (Accept: application/x-ndjson)
+    POST /api/v1/search    passages, and whether they answer the question
+    GET  /api/v1/status    as `ask status --json`
+    POST /api/v1/sync      starts a sync; GET tells how far it is
+    GET  /api/openapi.json describes all of it
+
+Every request carries the token of STUDY_HOME/api-token (`Authorization: Bearer …`).
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Header, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, Field
+
+from ingest.errors import IndexUnavailable, LedgerUnavailable, NotIndexed, StudyError, SyncRunning
+from ui.errors import TooManyQuestions
+from ui.web.desk import Desk
+
+Events = Generator[dict[str, Any], None, None]
+NDJSON = "application/x-ndjson"
+STATUS: tuple[tuple[type[StudyError], int], ...] = (
+    (NotIndexed, 409),
+    (SyncRunning, 409),
+    (TooManyQuestions, 429),
+    (IndexUnavailable, 503),
+    (LedgerUnavailable, 503),
+)
+"""What an error is in HTTP; any other of ours is 400."""
+
+
+class Question(BaseModel):
+    """A question, and how to answer it."""
+
+    question: str
+    top_k: int = Field(default=0, ge=0, le=50, description="Most passages to answer from; 0: STUDY_TOP_K.")
+    course: str = Field(default="", description="Sub-folder of the notes to stay in; empty: all.")
+
+
+class Ask(Question):
+    """A question to be answered."""
+
+    use_model: bool = Field(default=True, description="False: quote the notes, ask no model.")
+    explain: bool = Field(default=False, description="Tell with the answer how it came about (NDJSON only).")
+    live: bool = Field(default=True, description="Send the answer while it is written (NDJSON only).")
+
+
+class Sync(BaseModel):
+    """What to sync."""
+
+    within: list[str] = Field(default=[], description="Paths relative to the notes folder; none: all of it.")
+    fresh: bool = Field(default=False, description="Read and embed everything again.")
+    remove_many: bool = Field(default=False, description="Go on though more than half of the notes would go.")
+
+
+def add_api(app: FastAPI, desk: Desk) -> None:
+    """Add the routes to an app."""
+    router = APIRouter(prefix="/api/v1")
+
+    @app.exception_handler(StudyError)
+    def refuse(request: Request, error: StudyError) -> JSONResponse:
+        return JSONResponse(as_json(error), status_of(error))
+
+    @router.post("/answer", summary="Answer a question from the notes.")
+    async def answer(ask: Ask, accept: Annotated[str, Header()] = "") -> Any:
+        events = lambda: desk.told(  # noqa: E731, made in the thread that reads them
+            ask.question, course=ask.course, top_k=ask.top_k, use_model=ask.use_model, explain=ask.explain
+        )
+        if NDJSON in accept:
+            return StreamingResponse(_lines(events, live=ask.live), media_type=NDJSON)
+        document: dict[str, Any] = {}
+        async for event in in_thread(events):
+            if event["event"] == "answer":
+                document = event["answer"]
+            elif event["event"] == "changed":
+                document |= {"changed_since_sync": event["count"]}
+        return JSONResponse(document)
+
+    @router.get("/here", include_in_schema=False)
+    def here() -> dict[str, bool]:
+        return {"warm": desk.is_warm}
+
+    @router.post("/search", summary="Return the passages nearest to a question, best first.")
+    def search(question: Question) -> dict[str, Any]:
+        return desk.search(question.question, course=question.course, top_k=question.top_k)
+
+    @router.get("/status", summary="Return what is indexed, what is not and why, and the last syncs.")
+    def status() -> dict[str, Any]:
+        from ui.status import gather
+
+        return gather(desk.shelf, desk.settings)
+
+    @router.post("/sync", status_code=202, summary="Start a sync in the background.")
+    def start(wanted: Sync) -> dict[str, Any]:
+        return desk.sync(within=wanted.within, fresh=wanted.fresh, remove_many=wanted.remove_many).as_json()
+
+    @router.get("/sync", summary="Tell how far the sync is, or how the last one ended.")
+    def syncing() -> dict[str, Any]:
+        last = desk.syncing
+        return {
+            "generation": desk.generation,
+            "elsewhere": desk.synced_elsewhere,
+            "here": last.as_json() if last else None,
+        }
+
+    app.include_router(router)
+
+
+def status_of(error: StudyError) -> int:
+    """Return the HTTP status of an error."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 400)
+
+
+def as_json(error: StudyError) -> dict[str, Any]:
+    """Return an error as it is sent."""
+    return {"error": str(error), "kind": type(error).__name__}
+
+
+async def _lines(events: Callable[[], Events], *, live: bool) -> AsyncIterator[bytes]:
+    """Yield each event as a line; the first says that there will be others."""
+    yield b'{"event": "here"}\n'
+    try:
+        async for event in in_thread(events):
+            if live or event["event"] != "wrote":
+                yield json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n"
+    except StudyError as error:
+        yield json.dumps({"event": "error"} | as_json(error)).encode() + b"\n"
+
+
+async def in_thread(make: Callable[[], Events]) -> AsyncIterator[dict[str, Any]]:
+    """Yield what a generator yields that runs in a thread of its own; it is closed when nobody reads on."""
+    loop, queue, gone = asyncio.get_running_loop(), asyncio.Queue[Any](), threading.Event()
+    end = object()
+
+    def run() -> None:
+        last: Any = end
+        try:
+            with closing(make()) as events:
+                for event in events:
+                    if gone.is_set():
+                        break
+                    loop.call_soon_threadsafe(queue.put_nowait, event)
+        except BaseException as error:
+            last = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(queue.put_nowait, last)
+
+    threading.Thread(target=run, name="answer", daemon=True).start()
+    try:
+        while (event := await queue.get()) is not end:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+    finally:
+        gone.set()

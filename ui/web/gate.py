@@ -1,0 +1,261 @@
+"""Who is asking: the owner of the token, a user who logged in, or, on this machine alone, its one learner.
+
+Behind the guard, before everything else. What passes carries the learner's name in `scope["state"]["learner"]`.
+"""
+
+import hashlib
+import html
+import json
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from ui.token import bears
+from ui.users import MOST, Users
+from ui.web.door import App, Receive, Scope, Send, reply
+
+TOKEN_PATHS = ("/api/v1", "/metrics", "/gradio_api/mcp", "/mcp")
+"""Where programs come in: with the token, and with nothing else."""
+COOKIE = "study-session"
+LONGEST = 7 * 24 * 3600.0
+"""Who is logged in this long has to log in again, busy or not. Seconds."""
+FAILURES = 5
+"""So many wrong passwords in a row lock a name, with one address."""
+FAILURES_IN_ALL = 50
+"""So many lock a name, or an address, with any other."""
+LOCKED = 900.0
+"""How long, and how long a wrong password counts. Seconds."""
+MOST_KEPT = 10_000
+"""Names and addresses of which failures are remembered."""
+
+
+@dataclass(slots=True)
+class _Session:
+    learner: str
+    hash: str
+    """Of the password: with another one the session ends."""
+    began: float
+    seen: float
+
+
+class Attempts:
+    """Counts wrong passwords; safe to use from several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[tuple[str, str], tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, name: str, address: str) -> float:
+        """Return the seconds until this name may be tried from this address again; 0: now."""
+        now = self._clock()
+        with self._lock:
+            waits = [
+                since + LOCKED - now
+                for key, most in _keys(name, address)
+                for count, since in [self._failures.get(key, (0, 0.0))]
+                if count >= most
+            ]
+        return max([0.0, *waits])
+
+    def failed(self, name: str, address: str) -> None:
+        """Count a wrong password."""
+        now = self._clock()
+        with self._lock:
+            for key, _ in _keys(name, address):
+                count, since = self._failures.pop(key, (0, now))
+                self._failures[key] = (count + 1 if now - since < LOCKED else 1, now)
+            while len(self._failures) > MOST_KEPT:
+                del self._failures[next(iter(self._failures))]  # the one that failed longest ago
+
+    def succeeded(self, name: str, address: str) -> None:
+        """Forget what went wrong before."""
+        with self._lock:
+            self._failures.pop((name, address), None)
+
+
+def _keys(name: str, address: str) -> list[tuple[tuple[str, str], int]]:
+    return [((name, address), FAILURES), ((name, ""), FAILURES_IN_ALL), (("", address), FAILURES_IN_ALL)]
+
+
+class Gate:
+    """Lets in who may come in, under their name."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        token: str,
+        learner: str,
+        users: Users,
+        closed: bool,
+        session_hours: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        app: What is behind.
+        token: Opens the paths for programs.
+        learner: Who it is that brings the token, or comes where nobody has to log in.
+        users: Who may log in.
+        closed: Let nobody in without logging in; False: only while there are no users.
+        session_hours: Who did nothing for this long has to log in again.
+        clock: Seconds that never go back.
+        """
+        self._app, self._token, self._learner, self._users = app, token, learner, users
+        self._closed, self._idle, self._clock = closed, session_hours * 3600, clock
+        self._attempts = Attempts(clock)
+        self._sessions: dict[str, _Session] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through under a name, or send it away."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if any(path == top or path.startswith(f"{top}/") for top in TOKEN_PATHS):
+            if bears(headers.get("authorization", ""), self._token):
+                await self._pass(scope, receive, send, self._learner)
+            else:
+                line = "this wants the token of STUDY_HOME/api-token (Authorization: Bearer …)"
+                await _reply_error(send, line, "TokenNeeded", {"www-authenticate": "Bearer"})
+            return
+        hashes = self._users.hashes()
+        if not (self._closed or hashes):
+            await self._pass(scope, receive, send, self._learner)
+        elif path == "/login":
+            await self._log_in(scope, receive, send)
+        elif path == "/logout":
+            self._sessions.pop(_key(headers), None)
+            await _go(send, "/login", _cookie(scope, "", 0))
+        elif learner := self._who(headers, hashes):
+            await self._pass(scope, receive, send, learner)
+        elif scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+            await _go(send, "/login")
+        else:
+            await _reply_error(send, "log in first: /login", "LogInNeeded")
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, learner: str) -> None:
+        await self._app(scope | {"state": {**scope.get("state", {}), "learner": learner}}, receive, send)
+
+    def _who(self, headers: dict[str, str], hashes: dict[str, str]) -> str:
+        key, now = _key(headers), self._clock()
+        session = self._sessions.get(key)
+        if session is None:
+            return ""
+        idle, old = now - session.seen > self._idle, now - session.began > LONGEST
+        if idle or old or hashes.get(session.learner) != session.hash:
+            self._sessions.pop(key, None)
+            return ""
+        session.seen = now
+        return session.learner
+
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        import asyncio
+
+        if scope["method"] != "POST":
+            await _page(send, 200, "")
+            return
+        form = parse_qs((await _body(receive)).decode(errors="replace"))
+        name, password = (form.get(field, [""])[0] for field in ("name", "password"))
+        address = (scope.get("client") or ("", 0))[0]
+        if wait := self._attempts.wait(name, address):
+            minutes = math.ceil(wait / 60)
+            line = f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+            await _page(send, 429, line, {"retry-after": str(math.ceil(wait))})
+        elif await asyncio.to_thread(self._users.check, name, password):
+            self._attempts.succeeded(name, address)
+            token, now = secrets.token_urlsafe(32), self._clock()
+            self._forget_old(now)
+            self._sessions[_digest(token)] = _Session(name, self._users.hashes().get(name, ""), now, now)
+            await _go(send, "/", _cookie(scope, token, int(LONGEST)))
+        else:
+            self._attempts.failed(name, address)
+            await _page(send, 401, "This name and this password don't belong together.")
+
+    def _forget_old(self, now: float) -> None:
+        old = [key for key, one in self._sessions.items() if now - one.seen > self._idle or now - one.began > LONGEST]
+        for key in old:
+            del self._sessions[key]
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _key(headers: dict[str, str]) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        found = None
+    return _digest(found.value) if found else ""
+
+
+def _cookie(scope: Scope, token: str, seconds: int) -> dict[str, str]:
+    secure = "; Secure" if scope["scheme"] == "https" else ""
+    return {"set-cookie": f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"}
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    while len(body) <= 4 * MOST:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return body
+
+
+async def _go(send: Send, to: str, headers: dict[str, str] | None = None) -> None:
+    await reply(send, 303, "", headers={"location": to} | (headers or {}))
+
+
+async def _reply_error(send: Send, line: str, kind: str, headers: dict[str, str] | None = None) -> None:
+    await reply(send, 401, json.dumps({"error": line, "kind": kind}), "application/json", headers)
+
+
+async def _page(send: Send, status: int, problem: str, headers: dict[str, str] | None = None) -> None:
+    told = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
+    await reply(send, status, LOG_IN.replace("<!-- problem -->", told), "text/html; charset=utf-8", headers)
+
+
+LOG_IN = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Log in · Study assistant</title>
+<style>
+:root { color-scheme: light dark }
+body { margin: 0; min-height: 100vh; display: grid; place-content: center; padding: 0 1rem;
+  font: 18px/1.5 system-ui, sans-serif; background: #fff; color: #1f2937 }
+form { display: grid; gap: .75rem; width: min(20rem, 90vw) }
+label { display: grid; gap: .25rem }
+input, button { font: inherit; padding: .5rem .75rem; border-radius: .5rem; border: 1px solid #6b7280 }
+button { background: #1d4ed8; color: #fff; border-color: #1d4ed8; cursor: pointer }
+:focus-visible { outline: 3px solid #60a5fa; outline-offset: 2px }
+[role=alert] { margin: 0; color: #b91c1c }
+@media (prefers-color-scheme: dark) {
+  body { background: #0b0f19; color: #f3f4f6 }
+  [role=alert] { color: #fca5a5 }
+}
+</style>
+</head>
+<body>
+<main>
+<h1>Study assistant</h1>
+<form method="post" action="/login">
+<!-- problem -->
+<label>Name <input name="name" autocomplete="username" autocapitalize="none" required autofocus></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Log in</button>
+</form>
+</main>
+</body>
+</html>
+"""
