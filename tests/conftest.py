@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from assistant.settings import AssistantSettings
+from eval.rig import is_built
 from ingest import embed
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
 from ingest.sync import sync
 
 ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = pytest.StashKey[list[str]]()
 NOBODY = "http://127.0.0.1:9/v1"
 """Nothing listens on the discard port."""
 _KEPT = ("STUDY_EVALDATA", "STUDY_TEST_QDRANT_URL", "STUDY_NO_SKIP")
@@ -76,12 +78,22 @@ def evaldata() -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a Qdrant server, where none is named."""
-    if os.environ.get("STUDY_TEST_QDRANT_URL"):
-        return
-    without = [item for item in items if "qdrant" in item.keywords]
-    config.hook.pytest_deselected(items=without)
-    items[:] = [item for item in items if item not in without]
+    """Leave out what needs a server that is not there: Qdrant where none is named, vLLM where no rig is built."""
+    absent = {} if os.environ.get("STUDY_TEST_QDRANT_URL") else {"qdrant": "STUDY_TEST_QDRANT_URL names no server"}
+    if not is_built() and not os.environ.get("STUDY_NO_SKIP"):
+        absent["vllm"] = "no rig; build it with: make vllm-cpu"
+    for mark, why in absent.items():
+        without = [item for item in items if mark in item.keywords]
+        if without:
+            config.hook.pytest_deselected(items=without)
+            config.stash.setdefault(LEFT_OUT, []).append(f"{len(without)} tests marked {mark} left out: {why}")
+            items[:] = [item for item in items if item not in without]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line each what was left out."""
+    for line in config.stash.get(LEFT_OUT, []):
+        terminalreporter.write_line(line)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
