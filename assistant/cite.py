@@ -87,7 +87,7 @@ def resolve(answer: str, passages: Sequence[Passage], entailment: Entailment | N
         if not is_statement(text, start, end) or any(first <= start < last for first, last in fences):
             continue
         numbers = tuple(dict.fromkeys(n for at, n in marks if start < at <= following))
-        cited = [_readable(passages[n - 1]) for n in numbers]
+        cited = [readable(passages[n - 1]) for n in numbers]
         supported = bool(numbers) and supports(text[start:end], cited, entailment)
         found.append(Sentence(text[start:end], numbers, supported))
         if not supported:
@@ -102,7 +102,7 @@ def resolve(answer: str, passages: Sequence[Passage], entailment: Entailment | N
     return Cited(_insert(text, shown), _insert(text, both), tuple(found), tuple(citations))
 
 
-def _readable(passage: Passage) -> str:
+def readable(passage: Passage) -> str:
     """Return what a sentence may lean on: the text under its headings, without marks."""
     return f"{passage.chunk.heading_line}\n\n{passage.chunk.words}"
 

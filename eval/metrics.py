@@ -1,9 +1,25 @@
 """Scores of one ranked list, and intervals for their means. All pure."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+
+Supports = Callable[[str, Sequence[str]], bool]
+"""Whether passages say what a sentence says: `assistant.support.supports`."""
+
+
+class Estimate(NamedTuple):
+    """A score with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """How many cases it is made from."""
 
 
 def hit(ranked: Sequence[str], gold: Sequence[str], k: int) -> float:
@@ -16,6 +32,11 @@ def reciprocal_rank(ranked: Sequence[str], gold: Sequence[str], k: int = 10) -> 
     return next((1 / rank for rank, item in enumerate(ranked[:k], start=1) if item in gold), 0.0)
 
 
+def recall(ranked: Sequence[str], gold: Sequence[str], k: int) -> float:
+    """Return the share of the right ones that are among the first `k`."""
+    return len(set(ranked[:k]) & set(gold)) / len(set(gold)) if gold else 0.0
+
+
 def ndcg(ranked: Sequence[str], gold: Sequence[str], k: int = 10) -> float:
     """Return normalised discounted cumulative gain with gains of 0 and 1 (Järvelin & Kekäläinen 2002)."""
     gain = sum(1 / math.log2(rank + 1) for rank, item in enumerate(ranked[:k], start=1) if item in gold)
@@ -26,14 +47,126 @@ def ndcg(ranked: Sequence[str], gold: Sequence[str], k: int = 10) -> float:
 def auroc(positives: Sequence[float], negatives: Sequence[float]) -> float:
     """Return how often a positive scores above a negative, ties counting half (Mann & Whitney 1947)."""
     scores = np.concatenate([np.asarray(positives, float), np.asarray(negatives, float)])
-    order = scores.argsort(kind="stable")
-    ranks = np.empty(len(scores))
-    ranks[order] = np.arange(1, len(scores) + 1)
-    for value in np.unique(scores):
-        same = scores == value
-        ranks[same] = ranks[same].mean()
+    _, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[where]
     n, m = len(positives), len(negatives)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def risk_coverage(evidence: Sequence[float], wrong: Sequence[float]) -> list[tuple[float, float]]:
+    """Return (coverage, risk) for every threshold, strictest first (El-Yaniv & Wiener 2010).
+
+    Coverage is the share of questions that are answered, risk the share of the answered that are wrong. Questions
+    of equal evidence are answered together.
+    """
+    coverage, risk = _curve(evidence, wrong)
+    return list(zip(coverage.tolist(), risk.tolist(), strict=True))
+
+
+def area_under_risk(evidence: Sequence[float], wrong: Sequence[float]) -> float:
+    """Return the mean risk over all coverages (AURC, Geifman et al. 2019); lower is better."""
+    coverage, risk = _curve(evidence, wrong)
+    return float((np.diff(coverage, prepend=0.0) * risk).sum())
+
+
+def _curve(evidence: Sequence[float], wrong: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(-np.asarray(evidence, float), kind="stable")
+    strictest_first = np.asarray(evidence, float)[order]
+    last = np.flatnonzero(np.append(strictest_first[1:] != strictest_first[:-1], True)[: len(order)])
+    answered = last + 1
+    return answered / max(1, len(order)), np.cumsum(np.asarray(wrong, float)[order])[last] / answered
+
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def normal(text: str) -> list[str]:
+    """Return the words of an answer without case, punctuation and articles (Rajpurkar et al. 2016)."""
+    return _ARTICLES.sub(" ", re.sub(r"[^\w\s]", "", text.lower())).split()
+
+
+def exact_match(answer: str, golds: Sequence[str]) -> float:
+    """Return 1 if the answer is one of the right ones, word for word."""
+    return float(any(normal(answer) == normal(gold) for gold in golds))
+
+
+def token_f1(answer: str, golds: Sequence[str]) -> float:
+    """Return the harmonic mean of word precision and recall against the nearest right answer."""
+    return max((_f1(normal(answer), normal(gold)) for gold in golds), default=0.0)
+
+
+def _f1(said: Sequence[str], gold: Sequence[str]) -> float:
+    common = sum((Counter(said) & Counter(gold)).values())
+    return 2 * common / (len(said) + len(gold)) if common else 0.0
+
+
+def citation_recall(claims: Sequence[tuple[str, Sequence[str]]], supports: Supports) -> float:
+    """Return the share of sentences that all the passages they cite, taken together, support (ALCE, Gao et al. 2023).
+
+    Args:
+        claims: Each sentence with the texts of the passages that it cites.
+        supports: The check.
+    """
+    return _mean([float(bool(cited) and supports(sentence, cited)) for sentence, cited in claims])
+
+
+def citation_precision(claims: Sequence[tuple[str, Sequence[str]]], supports: Supports) -> float:
+    """Return the share of citations that their sentence needs or that support it alone (ALCE).
+
+    A citation of a sentence that its citations don't support counts as wrong; one that does not support it while
+    the others do without it is irrelevant, and wrong too. An answer without citations has none right: 0.
+    """
+    right = []
+    for sentence, cited in claims:
+        whole = bool(cited) and supports(sentence, cited)
+        for i, text in enumerate(cited):
+            others = [*cited[:i], *cited[i + 1 :]]
+            irrelevant = not supports(sentence, [text]) and bool(others) and supports(sentence, others)
+            right.append(float(whole and not irrelevant))
+    return _mean(right)
+
+
+def kappa(one: Sequence[object], other: Sequence[object]) -> float:
+    """Return how far two raters agree beyond chance (Cohen 1960): 1 is always, 0 is as by chance."""
+    n = len(one)
+    if not n:
+        return 0.0
+    agreed = sum(a == b for a, b in zip(one, other, strict=True)) / n
+    mine, theirs = Counter(one), Counter(other)
+    chance = sum(mine[label] * theirs[label] for label in mine) / n**2
+    return (agreed - chance) / (1 - chance) if chance < 1 else 1.0
+
+
+def mcnemar(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return the exact two-sided p-value that two paired series of 0 and 1 differ (McNemar 1947)."""
+    only_one = sum(a > b for a, b in zip(one, other, strict=True))
+    only_other = sum(a < b for a, b in zip(one, other, strict=True))
+    n, fewer = only_one + only_other, min(only_one, only_other)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / float(2**n))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float], n: int, *, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of a statistic of `n` cases, drawn with replacement (percentiles, Efron 1979).
+
+    Args:
+        statistic: Takes the indices of the cases drawn; not a number where the draw has none to offer.
+        n: How many cases there are.
+    """
+    generator = np.random.default_rng(seed)
+    found = [statistic(generator.integers(0, n, n)) for _ in range(resamples)]
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of one value a case, with its interval."""
+    return Estimate(*interval(values), len(values))
 
 
 def interval(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:

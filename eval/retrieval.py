@@ -1,48 +1,88 @@
-"""Are the right notes found? Each question of a set against the index of its notes, scored by unit.
+"""Are the right notes found? Each question against the index of its notes, scored by unit and by passage.
 
-python -m eval.retrieval FOLDER…      each with corpus/, queries.jsonl and, if there is one, docs.jsonl
+    python -m eval.retrieval FOLDER…      each with corpus/, queries.jsonl and, if there is one, docs.jsonl
+
+prints nDCG@10 and the rest of each set; `ask eval --suite retrieval` does the same for one set and keeps the run.
+A unit (a file, or the lesson that docs.jsonl puts it in) ranks where its best chunk ranks. Scores whose names
+begin with `passage_` look at chunks: right is one that holds a gold sentence.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from assistant.retrieve import retrieve
-from eval.cases import read_cases, read_units
-from eval.metrics import hit, interval, ndcg, reciprocal_rank
+from assistant.retrieve import Passage, Reranker, retrieve
+from eval.cases import Case, read_cases, read_units
+from eval.metrics import Estimate, hit, ndcg, recall, reciprocal_rank
+from eval.passages import gold_chunks, reader
+from eval.score import RETRIEVAL, Row, summarise
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
 from ingest.sync import sync
 
-Interval = tuple[float, float, float]
-"""Mean, and the ends of its 95 % bootstrap interval."""
+SHOWN = 10
+"""How many of the best places a row remembers."""
 
 
-def score(shelf: Shelf, folder: Path) -> Mapping[str, Interval]:
-    """Return nDCG@10, MRR@10, hit@1 and hit@5 of the questions that the notes answer.
-
-    A unit ranks where its best chunk ranks.
+def rows(
+    shelf: Shelf,
+    cases: Sequence[Case],
+    units: Mapping[str, str],
+    *,
+    top_k: int,
+    reranker: Reranker | None = None,
+    ask: Callable[[Case], str] = lambda case: case.question,
+) -> Iterator[Row]:
+    """Yield a row for each case that the notes answer and that says where.
 
     Args:
-        shelf: The set's corpus/, synced.
-        folder: The set.
+        shelf: The notes, synced.
+        cases: The questions.
+        units: The unit of each file; a file that is not in it is its own.
+        top_k: Most passages that an answer would be made from.
+        reranker: Where one is set.
+        ask: Gives what is searched for: the question, or what a follow-up becomes.
     """
-    units = read_units(folder / "docs.jsonl")
-    rows: list[tuple[float, float, float, float]] = []
-    view = shelf.view()
-    for case in read_cases(folder / "queries.jsonl"):
-        if not case.answerable:
-            continue
-        found = retrieve(case.question, view, shelf.embedder, top_k=1).candidates
-        ranked = _distinct([units.get(passage.chunk.path, passage.chunk.path) for passage in found])
-        gold = case.gold_units
-        rows.append((ndcg(ranked, gold), reciprocal_rank(ranked, gold), hit(ranked, gold, 1), hit(ranked, gold, 5)))
-    names = ("nDCG@10", "MRR@10", "hit@1", "hit@5")
-    return {name: interval(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    view, ledger = shelf.view(), shelf.ledger
+    wanted = [case for case in cases if case.answerable and case.gold_units]
+    gold = gold_chunks(wanted, view, ledger.text, reader(ledger))
+    for case in wanted:
+        started = time.perf_counter()
+        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=ledger.text)
+        ms = (time.perf_counter() - started) * 1000
+        ranked = list(dict.fromkeys(units.get(passage.chunk.path, passage.chunk.path) for passage in found.candidates))
+        values = _scores("", ranked, case.gold_units)
+        if case.id in gold:
+            values |= _scores("passage_", [passage.chunk.id for passage in found.candidates], gold[case.id])
+        values["words_shown"] = float(sum(len(passage.chunk.text.split()) for passage in found.passages))
+        detail = {"gold": list(case.gold_units), "found": ranked[:SHOWN], "passages": _places(found.passages)}
+        yield Row(RETRIEVAL, case.id, case.question, case.tags, values, {}, detail, ms)
 
 
-def _distinct(items: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(items))
+def _scores(name: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, float]:
+    return {
+        f"{name}ndcg@10": ndcg(ranked, gold),
+        f"{name}mrr@10": reciprocal_rank(ranked, gold),
+        f"{name}hit@1": hit(ranked, gold, 1),
+        f"{name}hit@5": hit(ranked, gold, 5),
+        f"{name}hit@10": hit(ranked, gold, 10),
+        f"{name}recall@5": recall(ranked, gold, 5),
+        f"{name}recall@10": recall(ranked, gold, 10),
+    }
+
+
+def _places(passages: Sequence[Passage]) -> list[str]:
+    return [
+        f"{passage.chunk.path}, {passage.chunk.place_at(passage.chunk.start).locator} ({passage.score:.3f})"
+        for passage in passages
+    ]
+
+
+def score(shelf: Shelf, folder: Path) -> Mapping[str, Estimate]:
+    """Return the scores of a set: a folder with corpus/ (which `shelf` has synced) and queries.jsonl."""
+    found = rows(shelf, read_cases(folder / "queries.jsonl"), read_units(folder / "docs.jsonl"), top_k=1)
+    return summarise(list(found))[RETRIEVAL]
 
 
 def main() -> None:
@@ -52,7 +92,8 @@ def main() -> None:
         shelf = Shelf(settings.model_copy(update={"notes": Path(name) / "corpus"}))
         sync(shelf)
         scores = score(shelf, Path(name))
-        cells = [f"{metric} {mean:.3f} [{low:.3f}, {high:.3f}]" for metric, (mean, low, high) in scores.items()]
+        named = {metric: scores[metric] for metric in ("ndcg@10", "mrr@10", "hit@1", "hit@5")}
+        cells = [f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in named.items()]
         print(f"{Path(name).name:<10}", "  ".join(cells))
 
 

@@ -20,7 +20,7 @@ MAY_IMPORT = {
 ONE_DOOR = {
     "qdrant_edge": {"ingest/index.py"},
     "qdrant_client": {"ingest/index.py"},
-    "sqlite3": {"ingest/ledger.py", "assistant/journal.py"},
+    "sqlite3": {"ingest/ledger.py", "assistant/journal.py", "eval/runs.py"},
     "onnx": {"ingest/embed.py"},
     "onnxruntime": {"ingest/embed.py"},
     "openvino": {"ingest/embed.py"},
@@ -45,7 +45,7 @@ ONE_DOOR = {
     "pydantic_settings": {"ingest/settings.py"},
     "Stemmer": {"assistant/words.py"},
     "apscheduler": {"ui/nightly.py"},
-    "click_default_group": {"ui/cli.py"},
+    "click_default_group": {"ui/cli.py", "ui/evaluate.py"},
 }
 """Where each library may be imported: in one file of a room. The bench (eval/bench*) measures it elsewhere, too."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "llama_index", "qdrant_client", "openvino", "gradio")

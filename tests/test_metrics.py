@@ -1,9 +1,28 @@
 import math
+import random
+import warnings
+from collections.abc import Sequence
 
 import pytest
 
 from eval.calibrate import fit
-from eval.metrics import auroc, hit, interval, ndcg, reciprocal_rank
+from eval.metrics import (
+    area_under_risk,
+    auroc,
+    bootstrap,
+    citation_precision,
+    citation_recall,
+    exact_match,
+    hit,
+    interval,
+    kappa,
+    mcnemar,
+    ndcg,
+    recall,
+    reciprocal_rank,
+    risk_coverage,
+    token_f1,
+)
 
 
 def test_hit_and_reciprocal_rank_look_at_the_first_right_one() -> None:
@@ -44,3 +63,125 @@ def test_calibration_takes_the_weight_that_refuses_most_of_the_others() -> None:
     refused = sum(score + weight * cosine < threshold for score, cosine in good)
     assert refused <= 5
     assert all(score + weight * cosine < threshold for score, cosine in bad)
+
+
+@pytest.mark.parametrize(
+    ("ranked", "gold", "k", "expected"),
+    [
+        (["a", "b", "c"], ["a", "c"], 2, 0.5),
+        (["a", "b", "c"], ["a", "c"], 3, 1.0),
+        (["a", "a", "c"], ["a"], 2, 1.0),
+        (["a"], ["z"], 5, 0.0),
+        (["a"], [], 5, 0.0),
+    ],
+)
+def test_recall_is_the_share_of_the_right_ones(
+    ranked: Sequence[str], gold: Sequence[str], k: int, expected: float
+) -> None:
+    assert recall(ranked, gold, k) == expected
+
+
+def test_rank_metrics_equal_those_of_ir_measures_to_a_millionth() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own code has invalid escapes
+        import ir_measures
+    names = ("nDCG@10", "RR@10", "R@5", "R@10", "Success@1", "Success@5")
+    draw = random.Random(5)
+    documents = [f"d{i}" for i in range(40)]
+    ranked = {f"q{q}": draw.sample(documents, draw.randint(1, 30)) for q in range(50)}
+    gold = {q: draw.sample(documents, draw.randint(1, 15)) for q in ranked}
+    judged = {q: dict.fromkeys(found, 1) for q, found in gold.items()}
+    scored = {q: {name: float(-rank) for rank, name in enumerate(found)} for q, found in ranked.items()}
+    theirs = {
+        (str(one.measure), one.query_id): one.value
+        for one in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in names], judged, scored)
+    }
+    for q in ranked:
+        ours = {
+            "nDCG@10": ndcg(ranked[q], gold[q]),
+            "RR@10": reciprocal_rank(ranked[q], gold[q]),
+            "R@5": recall(ranked[q], gold[q], 5),
+            "R@10": recall(ranked[q], gold[q], 10),
+            "Success@1": hit(ranked[q], gold[q], 1),
+            "Success@5": hit(ranked[q], gold[q], 5),
+        }
+        assert ours == pytest.approx({name: theirs[name, q] for name in names}, abs=1e-6)
+
+
+def test_risk_falls_with_coverage_where_evidence_means_something() -> None:
+    assert risk_coverage([0.9, 0.8, 0.1], [0, 0, 1]) == [
+        (pytest.approx(1 / 3), 0.0),
+        (pytest.approx(2 / 3), 0.0),
+        (1.0, pytest.approx(1 / 3)),
+    ]
+    assert area_under_risk([0.9, 0.8, 0.1], [0, 0, 1]) == pytest.approx(1 / 9)
+    assert area_under_risk([0.9, 0.8, 0.1], [1, 0, 0]) == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert risk_coverage([0.5, 0.5], [1, 0]) == [(1.0, 0.5)]  # equal evidence is answered together
+    assert risk_coverage([], []) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "golds", "f1", "exact"),
+    [
+        ("The Adam optimizer.", ["Adam optimizer"], 1.0, 1.0),
+        ("It is Adam", ["Adam"], 0.5, 0.0),
+        ("SGD", ["Adam", "SGD!"], 1.0, 1.0),
+        ("two gradients", ["Adam"], 0.0, 0.0),
+        ("", ["Adam"], 0.0, 0.0),
+    ],
+)
+def test_answers_are_compared_as_in_squad(answer: str, golds: Sequence[str], f1: float, exact: float) -> None:
+    assert token_f1(answer, golds) == pytest.approx(f1)
+    assert exact_match(answer, golds) == exact
+
+
+def says(sentence: str, texts: Sequence[str]) -> bool:
+    """Support for tests: every word stands in the texts."""
+    return set(sentence.split()) <= set(" ".join(texts).split())
+
+
+@pytest.mark.parametrize(
+    ("claims", "found_recall", "found_precision"),
+    [
+        ([("a b", ["a b"])], 1.0, 1.0),
+        ([("a b", ["a", "b"])], 1.0, 1.0),  # only together
+        ([("a b", ["a b", "z"])], 1.0, 0.5),  # the second is irrelevant
+        ([("a b", ["a b", "a b c"])], 1.0, 1.0),  # each alone
+        ([("a b", ["a"])], 0.0, 0.0),
+        ([("a", ["a"]), ("b", [])], 0.5, 1.0),
+        ([], 0.0, 0.0),
+    ],
+)
+def test_citations_are_scored_as_in_alce(
+    claims: Sequence[tuple[str, Sequence[str]]], found_recall: float, found_precision: float
+) -> None:
+    assert citation_recall(claims, says) == found_recall
+    assert citation_precision(claims, says) == found_precision
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("yyn", "yyn", 1.0),
+        ("ynyn", "yynn", 0.0),
+        ("yn", "ny", -1.0),
+        ("yyyyyyyyyn", "yyyyyyyyny", -1 / 9),  # 80 % agreement, 82 % by chance
+        ("yy", "yy", 1.0),
+    ],
+)
+def test_kappa_is_agreement_beyond_chance(one: str, other: str, expected: float) -> None:
+    assert kappa(one, other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "expected"), [(0, 0, 1.0), (5, 0, 0.0625), (6, 0, 0.03125), (9, 1, 22 / 1024), (3, 3, 1.0)]
+)
+def test_mcnemar_looks_at_the_pairs_that_differ(better: int, worse: int, expected: float) -> None:
+    one = [0.0] * better + [1.0] * worse + [1.0] * 50
+    other = [1.0] * better + [0.0] * worse + [1.0] * 50
+    assert mcnemar(one, other) == pytest.approx(expected)
+
+
+def test_the_bootstrap_leaves_out_draws_that_give_no_number() -> None:
+    low, high = bootstrap(lambda drawn: float("nan") if 0 in drawn else 1.0, 3)
+    assert (low, high) == (1.0, 1.0)

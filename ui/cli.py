@@ -16,6 +16,7 @@ from click_default_group import DefaultGroup
 
 from ui import open as opening
 from ui.add import add
+from ui.evaluate import evaluate
 from ui.nightly import night_line, nightly
 from ui.serve import ui
 from ui.users import users
@@ -327,6 +328,7 @@ def calibrate(folders: tuple[Path, ...]) -> None:
 
 
 main.add_command(add)
+main.add_command(evaluate, "eval")
 main.add_command(nightly)
 main.add_command(ui)
 main.add_command(users)

@@ -1,0 +1,129 @@
+"""How good are the answers, without a judge? Each case is asked as a person asks it, and what comes is measured.
+
+With a model the answer is the model's; without one it is made of quotes, and the same scores say how far these
+carry. Citation scores are ALCE's (Gao et al. 2023), with the check that marks sentences for people.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from assistant.answer import NOT_IN_THE_NOTES, Answer, answer
+from assistant.cite import readable
+from assistant.retrieve import Passage
+from assistant.settings import AssistantSettings
+from assistant.support import supports
+from assistant.words import stems
+from eval.cases import Case
+from eval.metrics import citation_precision, citation_recall, exact_match, token_f1
+from eval.score import ANSWER, Row
+from ingest.shelf import Shelf
+
+AT_ONCE = 4
+"""Questions that a model server is asked at the same time."""
+
+Ask = Callable[[Case], Answer]
+
+
+def asker(shelf: Shelf, settings: AssistantSettings, *, use_model: bool) -> Ask:
+    """Return what answers a case, as `ask` would."""
+
+    def ask(case: Case) -> Answer:
+        *_, last = answer(case.question, shelf, settings, use_model=use_model)
+        assert isinstance(last, Answer)
+        return last
+
+    return ask
+
+
+def rows(shelf: Shelf, cases: Sequence[Case], ask: Ask, *, at_once: int = 1) -> Iterator[tuple[Row, Answer]]:
+    """Yield a row for each case, with the answer that it is made from.
+
+    Args:
+        shelf: The notes, synced: quotes are compared with their text.
+        cases: The questions.
+        ask: Answers one.
+        at_once: How many are asked at the same time.
+    """
+
+    def one(case: Case) -> tuple[Row, Answer]:
+        started = time.perf_counter()
+        given = ask(case)
+        ms = (time.perf_counter() - started) * 1000
+        return row(case, given, shelf.ledger.text, ms), given
+
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        yield from pool.map(one, cases)
+
+
+def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: float) -> Row:
+    """Return what an answer to a case is worth."""
+    answered = given.outcome != NOT_IN_THE_NOTES
+    values = {"answered": float(answered)}
+    if case.answerable:
+        values["false_refusal"] = float(not answered)
+    else:
+        values["false_answer"] = float(answered)
+    if case.answerable and case.answers:
+        said = " ".join(sentence.text for sentence in given.sentences) or given.answer
+        values |= {"token_f1": token_f1(said, case.answers), "exact_match": exact_match(said, case.answers)}
+        cited = [readable(passage) for _, passage in cited_passages(given)]
+        shown = [readable(passage) for passage in given.passages]
+        values |= {"gold_in_cited": holds(case.answers, cited), "gold_in_shown": holds(case.answers, shown)}
+        values["gold_cover"] = cover(case.answers, cited)
+    if answered:
+        values |= _of_citations(given, text_of)
+        values["words"] = float(len(given.answer.split()))
+    values |= {name: float(given.usage[name]) for name in ("prompt_tokens", "answer_tokens") if name in given.usage}
+    detail = {
+        "outcome": given.outcome,
+        "answer": given.marked,
+        "gold": list(case.answers),
+        "citations": [f"[{one.n}] {one.path}, {one.locator}: {one.quote}" for one in given.citations],
+        "passages": [f"{passage.chunk.path} ({passage.score:.3f})" for passage in given.passages],
+        "model": given.model,
+        "notice": given.notice,
+        "timings_ms": {step: round(took, 1) for step, took in given.timings_ms.items()},
+    }
+    return Row(ANSWER, case.id, case.question, case.tags, values, {}, detail, ms)
+
+
+def _of_citations(given: Answer, text_of: Callable[[str], str | None]) -> dict[str, float]:
+    by_number = dict(cited_passages(given))
+    claims = [
+        (sentence.text, [readable(by_number[n]) for n in sentence.citations if n in by_number])
+        for sentence in given.sentences
+    ]
+    exact = [
+        float((text_of(by_number[one.n].chunk.version) or "")[one.start : one.end] == one.quote)
+        for one in given.citations
+        if one.n in by_number
+    ]
+    found = {
+        "citation_recall": citation_recall(claims, supports),
+        "citation_precision": citation_precision(claims, supports),
+        "supported": sum(sentence.supported for sentence in given.sentences) / max(1, len(given.sentences)),
+    }
+    return found | ({"quote_exact": sum(exact) / len(given.citations)} if given.citations else {})
+
+
+def cited_passages(given: Answer) -> list[tuple[int, Passage]]:
+    """Return each citation's number with the passage that it quotes."""
+    return [
+        (citation.n, passage)
+        for citation in given.citations
+        for passage in given.passages
+        if passage.chunk.path == citation.path and passage.chunk.start <= citation.start < passage.chunk.end
+    ]
+
+
+def holds(golds: Sequence[str], texts: Sequence[str]) -> float:
+    """Return 1 if all content words of one of the right answers stand in one of the texts."""
+    held = [stems(text) for text in texts]
+    return float(any(stems(gold) <= one for gold in golds for one in held if stems(gold)))
+
+
+def cover(golds: Sequence[str], texts: Sequence[str]) -> float:
+    """Return the largest share of a right answer's content words that the texts hold together."""
+    held = stems("\n".join(texts))
+    return max((len(stems(gold) & held) / len(stems(gold)) for gold in golds if stems(gold)), default=0.0)

@@ -1,0 +1,118 @@
+"""Two runs over the same cases: what became better or worse, and what may be chance.
+
+Each score is paired case by case: the interval of the mean difference by bootstrap, and for scores of 0 and 1
+McNemar's exact test besides. Where the interval holds 0 the verdict is 'no difference shown', whatever the means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.metrics import bootstrap, mcnemar
+from eval.score import DERIVED, LOWER_IS_BETTER, NEITHER, Row, facts_of
+from ingest.errors import StudyError
+
+BETTER, WORSE, CHANGED, NO_DIFFERENCE = "better", "worse", "changed", "no difference shown"
+
+
+class NothingInCommon(StudyError):
+    """The runs have no case in common."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"the runs {one} and {other} have no case in common; compare runs of the same cases")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a score differs between two runs, over the cases that both have."""
+
+    suite: str
+    metric: str
+    before: float
+    after: float
+    low: float
+    """Ends of the 95 % interval of after - before."""
+    high: float
+    p: float | None
+    """McNemar's, for scores of 0 and 1."""
+    n: int
+    """Cases in common."""
+    verdict: str
+    """better, worse, changed (where neither way is better) or no difference shown."""
+
+
+def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Difference]:
+    """Return the difference of every score that both runs have, by suite."""
+    found = []
+    for suite in dict.fromkeys(row.suite for row in before):
+        one, other = _by_case(before, suite), _by_case(after, suite)
+        common = [case for case in one if case in other]
+        pairs = [(one[case], other[case]) for case in common]
+        names = dict.fromkeys(name for a, b in pairs for name in a.values if name in b.values)
+        found += [_of_means(suite, name, pairs) for name in names]
+        found += [
+            difference
+            for name in DERIVED.get(suite, {})
+            if pairs and (difference := _of_statistic(suite, name, pairs)) is not None
+        ]
+    return found
+
+
+def require_common(before: Sequence[Row], after: Sequence[Row], one: str, other: str) -> None:
+    """Raise NothingInCommon where two runs can't be compared."""
+    if not {(row.suite, row.case) for row in before} & {(row.suite, row.case) for row in after}:
+        raise NothingInCommon(one, other)
+
+
+def _by_case(rows: Sequence[Row], suite: str) -> Mapping[str, Row]:
+    return {row.case: row for row in rows if row.suite == suite}
+
+
+def _of_means(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Difference:
+    both = [(a.values[name], b.values[name]) for a, b in pairs if name in a.values and name in b.values]
+    before, after = (np.array(values, float) for values in zip(*both, strict=True))
+    change = after - before
+    low, high = bootstrap(lambda drawn: float(change[drawn].mean()), len(change))
+    binary = set(before.tolist()) | set(after.tolist()) <= {0.0, 1.0}
+    p = mcnemar(before.tolist(), after.tolist()) if binary else None
+    verdict = _verdict(name, low, high, p)
+    return Difference(suite, name, float(before.mean()), float(after.mean()), low, high, p, len(both), verdict)
+
+
+def _of_statistic(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Difference | None:
+    of = DERIVED[suite][name]
+    before, after = facts_of([a for a, _ in pairs]), facts_of([b for _, b in pairs])
+    whole = of(*before), of(*after)
+    if np.isnan(whole).any():
+        return None
+
+    def change(drawn: np.ndarray) -> float:
+        return of(*(part[drawn] for part in after)) - of(*(part[drawn] for part in before))
+
+    low, high = bootstrap(change, len(pairs), resamples=1000)
+    return Difference(suite, name, *whole, low, high, None, len(pairs), _verdict(name, low, high, None))
+
+
+def _verdict(name: str, low: float, high: float, p: float | None) -> str:
+    if low <= 0 <= high or (p is not None and p > 0.05):
+        return NO_DIFFERENCE
+    if name in NEITHER:
+        return CHANGED
+    return BETTER if (low > 0) != (name in LOWER_IS_BETTER) else WORSE
+
+
+def worst_rows(rows: Sequence[Row], count: int) -> list[Row]:
+    """Return the `count` rows of each suite that did worst, worst first."""
+    found = []
+    for suite in dict.fromkeys(row.suite for row in rows):
+        own = [row for row in rows if row.suite == suite]
+        found += sorted(own, key=badness, reverse=True)[:count]
+    return found
+
+
+def badness(row: Row) -> float:
+    """Return how badly a case did: the mean of its scores that have a better side, each from 0 (best)."""
+    judged = {name: value for name, value in row.values.items() if name not in NEITHER}
+    bad = [value if name in LOWER_IS_BETTER else 1 - value for name, value in judged.items()]
+    return sum(bad) / len(bad) if bad else 0.0

@@ -1,0 +1,70 @@
+"""Does it say 'your notes don't say' where they don't, and only there? By the evidence that was retrieved.
+
+A question counts as wrongly answered if the notes don't answer it, or if none of the passages that an answer
+would be made from is of a gold unit. `curve` gives the rates for every threshold, the one in force among them.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from assistant.refuse import Calibration, judge
+from assistant.retrieve import Reranker, retrieve
+from eval.cases import Case
+from eval.metrics import risk_coverage
+from eval.score import REFUSAL, Row, facts_of
+from ingest.shelf import Shelf
+
+
+class Point(NamedTuple):
+    """What one threshold does."""
+
+    threshold: float
+    false_answer: float
+    """Share of the unanswerable that are answered."""
+    false_refusal: float
+    """Share of the answerable that are refused."""
+
+
+def rows(
+    shelf: Shelf,
+    cases: Sequence[Case],
+    units: Mapping[str, str],
+    calibration: Calibration | None,
+    *,
+    top_k: int,
+    reranker: Reranker | None = None,
+    ask: Callable[[Case], str] = lambda case: case.question,
+) -> Iterator[Row]:
+    """Yield a row for each case: answerable or not, refused or not."""
+    view, ledger = shelf.view(), shelf.ledger
+    for case in cases:
+        started = time.perf_counter()
+        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=ledger.text)
+        verdict = judge(found, calibration)
+        ms = (time.perf_counter() - started) * 1000
+        of = {units.get(passage.chunk.path, passage.chunk.path) for passage in found.passages}
+        wrong = not case.answerable or bool(case.gold_units and not of & set(case.gold_units))
+        value = {"false_refusal": not verdict.answerable} if case.answerable else {"false_answer": verdict.answerable}
+        facts = {"evidence": verdict.evidence, "answerable": float(case.answerable), "wrong": float(wrong)}
+        best = found.passages[0].chunk.path if found.passages else ""
+        detail = {"answered": verdict.answerable, "threshold": verdict.threshold, "best": best}
+        values = {name: float(flag) for name, flag in value.items()}
+        yield Row(REFUSAL, case.id, case.question, case.tags, values, facts, detail, ms)
+
+
+def curve(rows: Sequence[Row]) -> list[Point]:
+    """Return both error rates at every threshold that tells two cases apart, lowest first."""
+    evidence, answerable, _ = facts_of(rows)
+    good, bad = evidence[answerable > 0], evidence[answerable == 0]
+    return [
+        Point(threshold, float((bad >= threshold).mean()) if len(bad) else 0.0, float((good < threshold).mean()))
+        for threshold in sorted(set(evidence.tolist()))
+        if len(good)
+    ]
+
+
+def coverage(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return (coverage, risk) at every threshold, strictest first."""
+    evidence, _, wrong = facts_of(rows)
+    return risk_coverage(evidence.tolist(), wrong.tolist())

@@ -1,0 +1,219 @@
+"""Runs are kept: what was scored, with which settings, by which code, and every row, so that a figure leads back.
+
+    STUDY_HOME/eval/runs.db          tables `runs` and `rows`; triggers refuse to change or delete
+    STUDY_HOME/eval/rows/RUN.jsonl   the rows of a run, for other programs
+
+One transaction holds a whole run: a run that was killed is not there.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from eval.metrics import Estimate
+from eval.score import Row
+from ingest.errors import StudyError
+
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
+_SCHEMA = 1
+_TABLES = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, started REAL NOT NULL, seconds REAL NOT NULL, cases TEXT NOT NULL, settings TEXT NOT NULL,
+    settings_hash TEXT NOT NULL, code TEXT NOT NULL, generation INTEGER NOT NULL, model TEXT NOT NULL,
+    scores TEXT NOT NULL, tokens TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE rows (
+    run TEXT NOT NULL REFERENCES runs (id), n INTEGER NOT NULL, suite TEXT NOT NULL, case_id TEXT NOT NULL,
+    row TEXT NOT NULL, PRIMARY KEY (run, n)
+) WITHOUT ROWID;
+CREATE INDEX runs_by_cases ON runs (cases, started);
+"""
+_FOREVER = "".join(
+    f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'runs are append-only'); END;\n"
+    for table in ("runs", "rows")
+    for verb in ("UPDATE", "DELETE")
+)
+
+Scores = dict[str, dict[str, Estimate]]
+"""By suite and name."""
+
+
+class NoSuchRun(StudyError):
+    """No run has this id."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no run {name}; `ask eval history` lists them")
+
+
+class RunsUnavailable(StudyError):
+    """The file of the runs can't be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One scoring of one set of cases."""
+
+    id: str
+    """Its time, and what tells two of one second apart: 20261121-061502-3fa2."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    cases: str
+    """Path of the file of cases: what makes runs a series."""
+    settings: dict[str, Any]
+    """All that can change a score, in words and numbers."""
+    settings_hash: str
+    code: str
+    """Git commit, with + and a digest of what was changed since; empty where there is no git."""
+    generation: int
+    """Of the index."""
+    model: str
+    """Which model wrote the answers; empty: none did."""
+    scores: Scores
+    tokens: dict[str, int]
+    """What the model server counted: prompt_tokens, answer_tokens."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `ask eval --json` prints, but for the rows."""
+        suites = {suite: {name: one._asdict() for name, one in scores.items()} for suite, scores in self.scores.items()}
+        about = {"code": self.code, "generation": self.generation, "model": self.model, "hash": self.settings_hash}
+        return {
+            "run": self.id,
+            "settings": self.settings | about,
+            "seconds": round(self.seconds, 2),
+            "tokens": self.tokens,
+            "suites": suites,
+        }
+
+
+class Runs:
+    """The file of the runs."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home.expanduser().resolve() / "eval"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            self._db = sqlite3.connect(self._folder / "runs.db", timeout=PATIENCE, isolation_level=None)
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._create()
+
+    def _create(self) -> None:
+        with self._transaction():
+            found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            if found > _SCHEMA:
+                raise RunsUnavailable(f"{self._folder / 'runs.db'} was written by a newer version; update the program")
+            if found < _SCHEMA:
+                for statement in _TABLES.split(";"):
+                    self._db.execute(statement)
+                for statement in _FOREVER.splitlines():
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunsUnavailable(f"{self._folder / 'runs.db'}: {error}; is its disk full or read-only?") from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add(self, run: Run, rows: Sequence[Row]) -> Path:
+        """Keep a run, whole; return the file of its rows."""
+        lines = [_json(asdict(row)) for row in rows]
+        with self._errors(), self._transaction():
+            told = {field.name: getattr(run, field.name) for field in fields(Run)}
+            given = [_json(value) if isinstance(value, dict) else value for value in told.values()]
+            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(given))})", given)
+            numbered = (
+                (run.id, n, row.suite, row.case, line) for n, (row, line) in enumerate(zip(rows, lines, strict=True))
+            )
+            self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", numbered)
+        path = self.path(run.id)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
+    def path(self, run: str) -> Path:
+        """Return where the rows of a run are written for other programs."""
+        return self._folder / "rows" / f"{run}.jsonl"
+
+    def last(self, limit: int, *, cases: str = "") -> list[Run]:
+        """Return the last runs, newest first.
+
+        Args:
+            limit: Most runs.
+            cases: Only runs of this file of cases; empty: of any.
+        """
+        where = "WHERE cases = ?" if cases else "WHERE ? = ''"
+        with self._errors():
+            query = f"SELECT * FROM runs {where} ORDER BY started DESC, id DESC LIMIT ?"
+            return [_run(row) for row in self._db.execute(query, (cases, limit))]
+
+    def get(self, name: str) -> Run:
+        """Return a run by its id, the beginning of it if that is enough, or 'last'.
+
+        Raises:
+            NoSuchRun: There is none, or several begin so.
+        """
+        if name == "last":
+            found = self.last(1)
+        else:
+            with self._errors():
+                query = "SELECT * FROM runs WHERE id = ? OR substr(id, 1, ?) = ? ORDER BY id = ? DESC LIMIT 2"
+                found = [_run(row) for row in self._db.execute(query, (name, len(name), name, name))]
+        if not found or not name or (len(found) > 1 and found[0].id != name):
+            raise NoSuchRun(name)
+        return found[0]
+
+    def same(self, settings_hash: str, code: str) -> Run | None:
+        """Return the newest run of the same code with the same settings, if there is one."""
+        with self._errors():
+            query = "SELECT * FROM runs WHERE settings_hash = ? AND code = ? ORDER BY started DESC LIMIT 1"
+            return next((_run(row) for row in self._db.execute(query, (settings_hash, code))), None)
+
+    def rows(self, run: str) -> list[Row]:
+        """Return the rows of a run, in their order."""
+        with self._errors():
+            found = self._db.execute("SELECT row FROM rows WHERE run = ? ORDER BY n", (run,)).fetchall()
+        return [row_from(json.loads(row[0])) for row in found]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def row_from(document: dict[str, Any]) -> Row:
+    """Return the row that `asdict` made this of."""
+    return Row(**document | {"tags": tuple(document["tags"])})
+
+
+def scores_from(document: dict[str, dict[str, Any]]) -> Scores:
+    """Return scores from their JSON: each a list, or an object with value, low, high and n."""
+    return {
+        suite: {name: Estimate(**one) if isinstance(one, dict) else Estimate(*one) for name, one in scores.items()}
+        for suite, scores in document.items()
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    told = dict(zip((field.name for field in fields(Run)), row, strict=True))
+    read = {name: json.loads(told[name]) for name in ("settings", "scores", "tokens")}
+    return Run(**told | read | {"scores": scores_from(read["scores"])})

@@ -1,0 +1,69 @@
+"""A folder of notes becomes a throw-away index, kept by what is in it.
+
+    STUDY_HOME/eval/index/3f0c…/index-…      one for each content, embedding model and chunk size
+
+The second run over the same notes embeds nothing. The learner's own index is never touched.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+from ingest import chunk, index, walk
+from ingest.settings import IngestSettings
+from ingest.shelf import Shelf
+from ingest.sync import Progress, sync
+
+KEPT_DAYS = 14
+"""An index that no run used for so long is removed."""
+
+
+def content_hash(notes: Path) -> str:
+    """Return a digest of the names and bytes of all notes.
+
+    Raises:
+        NotesMissing: The folder is not there.
+    """
+    digest = hashlib.sha256()
+    for file in walk.walk(notes).files:
+        if file.skip:
+            continue
+        digest.update(os.fsencode(file.path) + b"\0")
+        with contextlib.suppress(OSError), (notes / file.path).open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def open_index(settings: IngestSettings, notes: Path, *, progress: Progress | None = None) -> tuple[Shelf, str]:
+    """Return the index of a folder of notes, made if there is none, and the digest of its content.
+
+    Args:
+        settings: Which model and chunk size; where the prepared models are.
+        notes: The folder.
+        progress: Told how far the indexing is.
+
+    Raises:
+        StudyError: The folder is not there, or can't be indexed.
+    """
+    home = settings.home.expanduser().resolve()
+    content = content_hash(notes)
+    made_with = f"{content} {settings.embed_model} {settings.chunk_tokens} {index.FORMAT}.{chunk.VERSION}"
+    folder = home / "eval" / "index" / hashlib.sha256(made_with.encode()).hexdigest()[:16]
+    _forget_old(folder.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    (home / "models").mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (folder / "models").symlink_to(home / "models")
+    os.utime(folder)
+    shelf = Shelf(settings.model_copy(update={"home": folder, "notes": notes, "qdrant_url": ""}))
+    sync(shelf, wait=True, remove_many=True, progress=progress)
+    return shelf, content
+
+
+def _forget_old(folder: Path) -> None:
+    for kept in folder.iterdir() if folder.is_dir() else ():
+        if kept.stat().st_mtime < time.time() - KEPT_DAYS * 86400:
+            shutil.rmtree(kept, ignore_errors=True)

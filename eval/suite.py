@@ -1,0 +1,253 @@
+"""A set of cases becomes a run: index, ask, score, keep.
+
+The scores of a suite are made from its rows alone, so that whatever is kept can be scored again.
+"""
+
+import hashlib
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from assistant import prompt, retrieve
+from assistant.refuse import Calibration, load_calibration
+from assistant.settings import AssistantSettings
+from eval import answering, choosing, refusal, retrieval
+from eval.cases import BadCases, Case, read_cases, read_units
+from eval.runs import Run
+from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, SUITES, Row, summarise
+from eval.scratch import open_index
+from ingest.shelf import Shelf
+from ingest.sync import Progress
+
+if TYPE_CHECKING:
+    from assistant.llm import LanguageModel
+    from assistant.retrieve import Reranker
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLD = ROOT / "eval" / "gold" / "queries.jsonl"
+"""The cases that are shipped, for the notes that are shipped."""
+ALL = "all"
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be scored."""
+
+    notes: Path
+    cases: Path
+    suites: tuple[str, ...] = SUITES
+    limit: int = 0
+    """Most cases of each file, spread evenly over it; 0: all."""
+    use_model: bool = True
+    """False: though a model may be there."""
+    mine: bool = False
+    """Score the learner's own index as it is, rather than a throw-away one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A run with its rows."""
+
+    run: Run
+    rows: tuple[Row, ...]
+
+
+@dataclass
+class Bench:
+    """What the suites work with."""
+
+    shelf: Shelf
+    settings: AssistantSettings
+    cases: Sequence[Case]
+    others: Sequence[Case]
+    """Questions of other subjects, from ood_queries.jsonl."""
+    units: dict[str, str]
+    model: "LanguageModel | None"
+    reranker: "Reranker | None"
+    tell: Progress
+    tokens: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The threshold in force: the user's own, else the one that is shipped."""
+        return load_calibration(self.shelf.embedder.model, self.settings.home)
+
+    @property
+    def at_once(self) -> int:
+        """How many questions are asked at the same time."""
+        return answering.AT_ONCE if self.model else 1
+
+    def watched(self, suite: str, rows: Iterable[Thing], total: int) -> Iterator[Thing]:
+        """Yield rows, telling how far it is."""
+        for done, row in enumerate(rows, start=1):
+            self.tell(suite, done, total)
+            yield row
+
+
+def run(
+    plan: Plan,
+    settings: AssistantSettings,
+    *,
+    progress: Progress | None = None,
+    notice: Callable[[str], None] = lambda line: None,
+    known: Callable[[str, str], Scored | None] = lambda settings_hash, code: None,
+) -> Scored:
+    """Score a set of cases.
+
+    Args:
+        plan: What.
+        settings: What the user set.
+        progress: Told how far it is.
+        notice: Told in a line what went otherwise than planned.
+        known: Gives a run of the same settings and code, where that will do.
+
+    Raises:
+        StudyError: The cases or the notes can't be read.
+    """
+    started = time.time()
+    tell = progress or (lambda step, done, total: None)
+    cases = spread(read_cases(plan.cases), plan.limit)
+    beside = plan.cases.with_name("ood_queries.jsonl")
+    others = spread(read_cases(beside, answerable=False), plan.limit) if beside.is_file() else []
+    if not cases:
+        raise BadCases(f"{plan.cases} has no cases")
+    model = _model(settings, notice) if plan.use_model else None
+    if plan.mine:
+        shelf, content = Shelf(settings), ""
+    else:
+        shelf, content = open_index(settings, plan.notes, progress=progress)
+    bench = Bench(
+        shelf, settings, cases, others, read_units(plan.cases.with_name("docs.jsonl")), model, _reranker(settings), tell
+    )
+    about = _about(bench, plan, content)
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    code = code_version()
+    if found := known(digest, code):
+        return found
+    rows = tuple(row for suite in plan.suites for row in WORK[suite](bench))
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(started))}-{uuid.uuid4().hex[:4]}"
+    made = Run(
+        id=run_id,
+        started=started,
+        seconds=time.time() - started,
+        cases=str(plan.cases.expanduser().resolve()),
+        settings=about,
+        settings_hash=digest,
+        code=code,
+        generation=shelf.ledger.generation,
+        model=model.name if model else "",
+        scores=summarise(rows),
+        tokens=bench.tokens,
+    )
+    shelf.close()
+    return Scored(made, rows)
+
+
+def _retrieval(bench: Bench) -> Iterable[Row]:
+    found = retrieval.rows(bench.shelf, bench.cases, bench.units, top_k=bench.settings.top_k, reranker=bench.reranker)
+    return bench.watched(RETRIEVAL, found, sum(case.answerable and bool(case.gold_units) for case in bench.cases))
+
+
+def _refusal(bench: Bench) -> Iterable[Row]:
+    every = [*bench.cases, *bench.others]
+    found = refusal.rows(
+        bench.shelf, every, bench.units, bench.calibration, top_k=bench.settings.top_k, reranker=bench.reranker
+    )
+    return bench.watched(REFUSAL, found, len(every))
+
+
+def _answer(bench: Bench) -> Iterator[Row]:
+    ask = answering.asker(bench.shelf, bench.settings, use_model=bench.model is not None)
+    found = answering.rows(bench.shelf, bench.cases, ask, at_once=bench.at_once)
+    for row, given in bench.watched(ANSWER, found, len(bench.cases)):
+        for name, count in given.usage.items():
+            bench.tokens[name] = bench.tokens.get(name, 0) + count
+        yield row
+
+
+def _mcq(bench: Bench) -> Iterable[Row]:
+    pick = choosing.by_model(bench.model) if bench.model else choosing.by_meaning(bench.shelf.embedder)
+    total = sum(map(choosing.can_choose, bench.cases))
+    found = choosing.rows(bench.shelf, bench.cases, pick, top_k=bench.settings.top_k, at_once=bench.at_once)
+    return bench.watched(MCQ, found, total)
+
+
+WORK: dict[str, Callable[[Bench], Iterable[Row]]] = {
+    RETRIEVAL: _retrieval,
+    REFUSAL: _refusal,
+    ANSWER: _answer,
+    MCQ: _mcq,
+}
+"""What makes the rows of each suite."""
+
+
+def spread(cases: Sequence[Case], limit: int) -> list[Case]:
+    """Return at most `limit` cases, evenly spread, in their order; 0: all."""
+    if not limit or limit >= len(cases):
+        return list(cases)
+    return [cases[i * len(cases) // limit] for i in range(limit)]
+
+
+def code_version() -> str:
+    """Return the commit of this code, with + and a digest of what was changed since; empty without git."""
+    try:
+        commit, changed = (
+            subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=10, check=True).stdout
+            for words in (["rev-parse", "--short=10", "HEAD"], ["diff", "HEAD"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    dirt = f"+{hashlib.sha256(changed).hexdigest()[:6]}" if changed else ""
+    return commit.decode().strip() + dirt
+
+
+def _model(settings: AssistantSettings, notice: Callable[[str], None]) -> "LanguageModel | None":
+    from assistant.llm import Absent, find
+
+    found = find(settings)
+    if isinstance(found, Absent):
+        notice(f"no model answers ({found.reason}); scored without one")
+        return None
+    return found
+
+
+def _reranker(settings: AssistantSettings) -> "Reranker | None":
+    if not settings.rerank_model:
+        return None
+    from assistant import rerank
+
+    return rerank.load(settings.rerank_model)
+
+
+def _about(bench: Bench, plan: Plan, content: str) -> dict[str, Any]:
+    """Return all that can change a score."""
+    settings, calibration = bench.settings, bench.calibration
+    return {
+        "notes": str(plan.notes),
+        "content": content,
+        "cases": str(plan.cases),
+        "cases_hash": _digest(plan.cases.read_bytes()),
+        "suites": list(plan.suites),
+        "limit": plan.limit,
+        "index": bench.shelf.built_with,
+        "top_k": settings.top_k,
+        "fusion": f"{retrieve.DENSE_WEIGHT} dense, {retrieve.FILE_WEIGHT} file, depth {retrieve.DEPTH}",
+        "rerank_model": settings.rerank_model,
+        "entailment_model": settings.entailment_model,
+        "threshold": calibration.threshold if calibration else 0.0,
+        "cosine_weight": calibration.cosine_weight if calibration else 0.0,
+        "model": bench.model.name if bench.model else "",
+        "temperature": settings.llm_temperature,
+        "max_answer_tokens": settings.llm_max_answer_tokens,
+        "prompt": _digest(prompt.SYSTEM.encode()),
+    }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]

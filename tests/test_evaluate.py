@@ -1,0 +1,232 @@
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assistant.settings import AssistantSettings
+from eval.answering import row as answer_row
+from eval.cases import BadCases, Case, read_cases
+from eval.choosing import by_model, can_choose
+from eval.compare import NO_DIFFERENCE, WORSE, NothingInCommon, compare, require_common
+from eval.passages import find
+from eval.refusal import curve
+from eval.runs import NoSuchRun, Run, Runs
+from eval.score import Row, summarise
+from eval.suite import spread
+from ingest.embed import Embedder
+from ui.cli import main
+
+NOTES = {
+    "animals/zebra.md": "# Zebras\n\nZebras have black and white stripes. They live in herds of twenty.\n",
+    "animals/lion.md": "# Lions\n\nA lion sleeps twenty hours a day. Lions hunt at night in prides.\n",
+    "plants/oak.md": "# Oaks\n\nAn oak bears acorns after forty years. Its wood is hard.\n",
+}
+CASES = [
+    {
+        "id": "z1",
+        "question": "What stripes do zebras have?",
+        "answer": "black and white",
+        "gold_passages": [{"path": "animals/zebra.md", "quote": "Zebras have black and white stripes."}],
+        "options": [{"text": "black and white stripes", "correct": True}, {"text": "blue dots", "correct": False}],
+        "tags": ["single fact"],
+    },
+    {
+        "id": "l1",
+        "question": "How many hours a day does a lion sleep?",
+        "answer": "twenty hours",
+        "gold_docs": ["animals/lion.md"],
+        "gold_sentences": ["A lion sleeps twenty hours a day ."],
+    },
+    {
+        "id": "o1",
+        "question": "When does an oak bear acorns?",
+        "answer": "after forty years",
+        "gold_docs": ["plants/oak.md"],
+    },
+    {"id": "n1", "question": "Who won the football cup in Brazil?", "answerable": False},
+]
+
+
+@pytest.fixture
+def world(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three notes in corpus/ and four questions, and the settings in the environment."""
+    monkeypatch.setenv("STUDY_HOME", str(settings.home))
+    folder = settings.home.parent / "set"
+    for name, text in NOTES.items():
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "queries.jsonl").write_text("".join(json.dumps(case) + "\n" for case in CASES))
+    return folder
+
+
+def ask(*words: str) -> Result:
+    return CliRunner().invoke(main, ["eval", *words], catch_exceptions=False)
+
+
+def scored(world: Path, *words: str) -> dict[str, Any]:
+    """Run the command on the world's cases; return its JSON."""
+    done = ask("--notes", f"{world}/corpus", "--cases", f"{world}/queries.jsonl", "--no-llm", "--json", *words)
+    assert done.exit_code == 0, done.output
+    return dict(json.loads(done.stdout))
+
+
+def test_the_command_prints_every_score_with_its_interval_and_keeps_the_rows(world: Path) -> None:
+    found = scored(world)
+    assert set(found) >= {"run", "settings", "suites", "rows"}
+    assert set(found["suites"]) >= {"retrieval", "refusal", "answer", "mcq"}
+    assert found["suites"]["retrieval"]["hit@5"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    assert found["suites"]["retrieval"]["passage_recall@10"]["n"] == 2  # those with gold sentences
+    assert found["suites"]["refusal"]["false_answer"]["n"] == 1
+    assert found["suites"]["answer"]["gold_in_cited"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    assert found["suites"]["answer"]["quote_exact"]["value"] == 1.0
+    assert found["suites"]["mcq"]["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 1}
+    rows = [json.loads(line) for line in Path(found["rows"]).read_text().splitlines()]
+    assert [row["case"] for row in rows if row["suite"] == "refusal"] == ["z1", "l1", "o1", "n1"]
+    shown = ask("show", found["run"], "--worst", "1")
+    assert "Who won the football cup" in shown.output or "oak" in shown.output
+    assert found["run"] in ask("history").output
+
+
+def test_the_same_notes_are_embedded_once(world: Path, settings: AssistantSettings) -> None:
+    scored(world, "--suite", "retrieval")
+    first = list((settings.home / "eval" / "index").iterdir())
+    (world / "corpus" / "animals" / "zebra.md").touch()
+    scored(world, "--suite", "retrieval")
+    assert list((settings.home / "eval" / "index").iterdir()) == first
+    (world / "corpus" / "animals" / "zebra.md").write_text("# Zebras\n\nZebras have stripes.\n")
+    scored(world, "--suite", "retrieval")
+    assert len(list((settings.home / "eval" / "index").iterdir())) == 2
+    assert not list(settings.home.glob("index-*"))  # the learner's own index is not touched
+
+
+def test_cases_that_can_not_be_read_are_named(world: Path) -> None:
+    with pytest.raises(BadCases, match=r"no file of cases at .*nothing\.jsonl"):
+        read_cases(world / "nothing.jsonl")
+    (world / "bad.jsonl").write_text('{"id": 1, "question": "a"}\n{"question": "b"}\n')
+    with pytest.raises(BadCases, match="case 2 lacks"):
+        read_cases(world / "bad.jsonl")
+    (world / "bad.jsonl").write_text("{\n")
+    with pytest.raises(BadCases, match="line 1: not JSON"):
+        read_cases(world / "bad.jsonl")
+
+
+def test_notes_and_cases_belong_together(world: Path) -> None:
+    assert ask("--notes", f"{world}/corpus").exit_code == 2
+
+
+def test_quotes_are_found_whatever_their_blanks_and_punctuation() -> None:
+    text = "Any change over a one-year period, 1.5 times, recurs."
+    assert find("a one - year period , 1 . 5 times", text) == (16, 44)
+    assert find("two-year", text) is None
+    assert find("…", text) is None
+
+
+def test_a_limit_is_spread_over_the_cases() -> None:
+    assert [case.id for case in spread([_case(i) for i in range(10)], 3)] == ["0", "3", "6"]
+
+
+def _case(i: int) -> Case:
+    return Case(str(i), "?", "open", True, (), (), (), ())
+
+
+def row(case: str, value: float, suite: str = "retrieval", **facts: float) -> Row:
+    return Row(suite, case, "?", ("open",), {"hit@1": value}, facts)
+
+
+def test_a_difference_is_claimed_only_where_the_interval_leaves_zero() -> None:
+    before = [row(str(i), 1.0) for i in range(100)]
+    slightly = [row(str(i), float(i > 0)) for i in range(100)]
+    clearly = [row(str(i), float(i > 20)) for i in range(100)]
+    assert compare(before, before)[0].verdict == NO_DIFFERENCE
+    assert compare(before, slightly)[0].verdict == NO_DIFFERENCE
+    found = compare(before, clearly)[0]
+    assert found.verdict == WORSE
+    assert (found.before, found.after, found.n) == (1.0, 0.79, 100)
+    assert found.p is not None
+    assert found.p < 1e-5
+    assert -0.3 < found.low < -0.21 < found.high < -0.12
+
+
+def test_runs_without_a_common_case_are_not_compared() -> None:
+    with pytest.raises(NothingInCommon):
+        require_common([row("a", 1.0)], [row("b", 1.0)], "x", "y")
+
+
+def test_the_threshold_curve_has_both_error_rates() -> None:
+    rows = [
+        row("a", 1, "refusal", evidence=0.9, answerable=1, wrong=0),
+        row("b", 1, "refusal", evidence=0.4, answerable=1, wrong=0),
+        row("c", 1, "refusal", evidence=0.5, answerable=0, wrong=1),
+    ]
+    assert curve(rows) == [(0.4, 1.0, 0.0), (0.5, 1.0, 0.5), (0.9, 0.0, 0.5)]
+    scores = summarise(rows)["refusal"]
+    assert scores["auroc"].value == 0.5
+    assert scores["aurc"].value == pytest.approx((0 + 1 / 2 + 1 / 3) / 3)
+
+
+def a_run(name: str, started: float = 1.0) -> Run:
+    rows = [row("a", 1.0)]
+    return Run(name, started, 2.0, "q.jsonl", {"top_k": 6}, "h", "c0de", 3, "", summarise(rows), {"prompt_tokens": 7})
+
+
+def test_runs_are_kept_whole_and_for_ever(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.add(a_run("r1"), [row("a", 1.0), row("b", 0.0)])
+    runs.add(a_run("r2", 2.0), [row("a", 0.5)])
+    assert runs.get("r1") == a_run("r1")
+    assert [run.id for run in runs.last(9)] == ["r2", "r1"]
+    assert runs.get("last").id == "r2"
+    assert [one.values for one in runs.rows("r1")] == [{"hit@1": 1.0}, {"hit@1": 0.0}]
+    assert runs.same("h", "c0de") == a_run("r2", 2.0)
+    assert runs.same("h", "other") is None
+    for name in ("r", "r3", ""):
+        with pytest.raises(NoSuchRun):
+            runs.get(name)
+    db = sqlite3.connect(tmp_path / "eval" / "runs.db")
+    for statement in ("DELETE FROM rows", "UPDATE runs SET seconds = 0"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            db.execute(statement)
+    db.close()
+    runs.close()
+
+
+class Scripted:
+    """A model that says what it is told to."""
+
+    def __init__(self, said: object) -> None:
+        self.said = said
+        self.prompts: list[str] = []
+
+    def complete(
+        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int | None = None
+    ) -> tuple[dict[str, Any], None]:
+        """Return the scripted object."""
+        self.prompts.append(messages[-1]["content"])
+        return {"choice": self.said}, None
+
+
+def test_a_choice_that_is_no_option_counts_as_unparsed(world: Path) -> None:
+    case = read_cases(world / "queries.jsonl")[0]
+    assert can_choose(case)
+    assert by_model(Scripted("B"))(case, ()) == 1
+    for said in ("C", "", "AB", 1, None, ["A"]):
+        assert by_model(Scripted(said))(case, ()) is None
+    model = Scripted("A")
+    assert by_model(model)(case, ()) == 0
+    assert "A. black and white stripes\nB. blue dots" in model.prompts[0]
+
+
+def test_an_answer_without_a_source_has_no_citation_scores(world: Path, embedder: Embedder) -> None:
+    from assistant.answer import Answer
+
+    case = read_cases(world / "queries.jsonl")[0]
+    refused = Answer(case.question, "", "", "not_in_notes", None, (), (), (), (), "", {}, {})
+    found = answer_row(case, refused, lambda version: "", 1.0)
+    assert found.values["false_refusal"] == 1.0
+    assert found.values["token_f1"] == 0.0
+    assert "citation_recall" not in found.values

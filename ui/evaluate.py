@@ -1,0 +1,240 @@
+"""The command `ask eval`: score answers, look at runs, hold them against each other."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click_default_group import DefaultGroup
+
+if TYPE_CHECKING:
+    from eval.compare import Difference
+    from eval.metrics import Estimate
+    from eval.runs import Run, Runs
+    from eval.suite import Plan
+
+_SUITES = ("retrieval", "refusal", "answer", "mcq", "all")
+
+
+@click.group(cls=DefaultGroup, default="run", default_if_no_args=True)
+def evaluate() -> None:
+    """Score retrieval, refusal and answers on a set of questions, and keep the run.
+
+    \b
+    Examples:
+      ask eval --no-llm                              the shipped questions about the shipped notes
+      ask eval --notes ~/notes --cases my.jsonl      the form of the cases: eval/cases.py
+      ask eval compare RUN RUN
+      ask eval show last --worst 10
+    """
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+_folder = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def _what(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what is scored."""
+    options = (
+        click.option("--notes", type=_folder, help="Folder of notes; by default the shipped course."),
+        click.option(
+            "--cases", type=click.Path(path_type=Path), help="File of questions; by default the shipped ones."
+        ),
+        click.option("--suite", "suites", type=click.Choice(_SUITES), multiple=True, help="May be repeated."),
+        click.option("--limit", type=click.IntRange(0), default=0, help="Most cases, evenly spread; 0: all."),
+        click.option("--no-llm", is_flag=True, help="Ask no model."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _plan(
+    notes: Path | None, cases: Path | None, suites: Sequence[str], limit: int, no_llm: bool, default: str = "all"
+) -> "Plan":
+    from eval.score import SUITES
+    from eval.suite import GOLD, ROOT, Plan
+
+    if (notes is None) != (cases is None):
+        raise click.UsageError("--notes and --cases belong together: give both or neither")
+    names = suites or default.split()
+    chosen = SUITES if "all" in names else tuple(suite for suite in SUITES if suite in names)
+    return Plan(notes or ROOT / "corpus", cases or GOLD, chosen, limit, use_model=not no_llm)
+
+
+def _runs() -> "Runs":
+    from eval.runs import Runs
+    from ui import open as opening
+
+    return Runs(opening.settings().home)
+
+
+@evaluate.command()
+@_what
+@_json
+def run(
+    notes: Path | None, cases: Path | None, suites: tuple[str, ...], limit: int, no_llm: bool, as_json: bool
+) -> None:
+    """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
+    from eval.suite import run as scoring
+    from ui import open as opening
+
+    plan = _plan(notes, cases, suites, limit, no_llm)
+    with _bars() as tell:
+        scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
+    path = _runs().add(scored.run, scored.rows)
+    if as_json:
+        opening.print_json(scored.run.as_json() | {"rows": str(path)})
+    else:
+        click.echo(run_text(scored.run))
+        click.echo(f"rows: {path}")
+
+
+@evaluate.command()
+@click.option("-n", "limit", type=click.IntRange(1), default=20, show_default=True, help="Most runs.")
+@_json
+def history(limit: int, as_json: bool) -> None:
+    """List the last runs."""
+    from ui import open as opening
+
+    found = _runs().last(limit)
+    if as_json:
+        opening.print_json([one.as_json() for one in found])
+    elif not found:
+        click.echo("no runs yet; make one: ask eval --no-llm")
+    for one in [] if as_json else found:
+        click.echo(line_text(one))
+
+
+@evaluate.command()
+@click.argument("name", metavar="RUN")
+@click.option("--worst", type=click.IntRange(1), default=10, show_default=True, help="How many cases of each suite.")
+@_json
+def show(name: str, worst: int, as_json: bool) -> None:
+    """Show a run's scores and its worst cases; RUN is an id, its beginning, or `last`."""
+    from dataclasses import asdict
+
+    from eval.compare import worst_rows
+    from ui import open as opening
+
+    runs = _runs()
+    found = runs.get(name)
+    rows = worst_rows(runs.rows(found.id), worst)
+    if as_json:
+        opening.print_json(found.as_json() | {"rows": str(runs.path(found.id)), "worst": [asdict(row) for row in rows]})
+        return
+    click.echo(run_text(found))
+    from ui.show import line_of
+
+    for row in rows:
+        told = ", ".join(f"{name} {value:.3g}" for name, value in row.values.items())
+        click.echo(f"\n{row.suite} {line_of(row.case)}: {line_of(row.question)}\n  {told}")
+        for name, value in (row.facts | row.detail).items():
+            parts = value if isinstance(value, list) else [value]
+            click.echo("\n".join(f"  {name}: {line_of(str(part))[:300]}" for part in parts[:6]))
+
+
+@evaluate.command()
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN")
+@_json
+def compare(before: str, after: str, as_json: bool) -> None:
+    """Hold a run against another of the same cases: what is better, what is worse, what may be chance."""
+    from dataclasses import asdict
+
+    from eval.compare import compare as comparing
+    from eval.compare import require_common
+    from ui import open as opening
+
+    runs = _runs()
+    one, other = runs.get(before), runs.get(after)
+    rows, other_rows = runs.rows(one.id), runs.rows(other.id)
+    require_common(rows, other_rows, one.id, other.id)
+    found = comparing(rows, other_rows)
+    if as_json:
+        opening.print_json({"before": one.id, "after": other.id, "differences": [asdict(each) for each in found]})
+        return
+    for name in sorted({*one.settings, *other.settings}):
+        was, now = one.settings.get(name), other.settings.get(name)
+        if was != now:
+            click.echo(f"{name}: {was} → {now}")
+    click.echo("\n".join(map(difference_text, found)))
+
+
+def difference_text(one: "Difference") -> str:
+    """Return a difference in one line."""
+    p = "" if one.p is None else f"  McNemar p {one.p:.3f}"
+    change = f"{one.after - one.before:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    return f"{one.suite} {one.metric:<20} {one.before:.3f} → {one.after:.3f}  {change}  n {one.n}{p}  {one.verdict}"
+
+
+def _notice(line: str) -> None:
+    from ui.show import line_of
+
+    click.echo(line_of(line), err=True)
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Show progress where a person looks on."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from ui import show as showing
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=showing.console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield tell
+
+
+def estimate_text(one: "Estimate") -> str:
+    """Return a score with its interval."""
+    return f"{one.value:8.3f} [{one.low:.3f}, {one.high:.3f}]  n {one.n}"
+
+
+def line_text(one: "Run") -> str:
+    """Return a run in one line."""
+    import datetime
+
+    from ui.show import line_of
+
+    when = datetime.datetime.fromtimestamp(one.started).strftime("%Y-%m-%d %H:%M")
+    heads = {"retrieval": "ndcg@10", "refusal": "auroc", "answer": "token_f1", "mcq": "accuracy"}
+    told = [
+        f"{suite} {heads[suite]} {scores[heads[suite]].value:.3f}"
+        for suite, scores in one.scores.items()
+        if heads.get(suite) in scores
+    ]
+    by = one.model or "no model"
+    return line_of(f"{one.id}  {when}  {one.code or 'no git'}  {by}  {Path(one.cases).name}  {'; '.join(told)}")
+
+
+def run_text(one: "Run") -> str:
+    """Return a run's scores as plain text."""
+    from ui.show import line_of
+
+    lines = [line_of(f"run {one.id}: {one.cases}, {one.model or 'no model'}, {one.seconds:.1f} s")]
+    for suite, scores in one.scores.items():
+        lines.append(suite)
+        lines += [f"  {name:<20}{estimate_text(score)}" for name, score in scores.items()]
+    if one.tokens:
+        lines.append("tokens: " + ", ".join(f"{count:,} {name}" for name, count in one.tokens.items()))
+    return "\n".join(lines)
