@@ -45,7 +45,7 @@ ONE_DOOR = {
     "pydantic_settings": {"ingest/settings.py"},
     "Stemmer": {"assistant/words.py"},
     "apscheduler": {"ui/nightly.py"},
-    "click_default_group": {"ui/cli.py", "ui/evaluate.py"},
+    "click_default_group": {"ui/group.py"},
 }
 """Where each library may be imported: in one file of a room. The bench (eval/bench*) measures it elsewhere, too."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "llama_index", "qdrant_client", "openvino", "gradio")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click_default_group import DefaultGroup
 
 from ui import open as opening
 from ui.add import add
 from ui.evaluate import evaluate
+from ui.group import Group
 from ui.nightly import night_line, nightly
 from ui.serve import ui
 from ui.users import users
@@ -38,27 +38,8 @@ Examples:
 """
 
 
-class _Group(DefaultGroup):  # type: ignore[misc]
-    """Turns our errors into one line on stderr and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from ingest.errors import StudyError
-
-        try:
-            return super().invoke(ctx)
-        except StudyError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(
-                f"{where}{error.strerror or error} (is STUDY_HOME a folder to write in?)"
-            ) from error
-
-
 @click.group(
-    cls=_Group,
+    cls=Group,
     default="answer",
     default_if_no_args=False,
     help="Ask your own course notes; every claim in the answer leads to the exact passage." + _EXAMPLES,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click_default_group import DefaultGroup
+
+from ui.group import Group
 
 if TYPE_CHECKING:
     from eval.compare import Difference
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _SUITES = ("retrieval", "refusal", "answer", "mcq", "all")
 
 
-@click.group(cls=DefaultGroup, default="run", default_if_no_args=True)
+@click.group(cls=Group, default="run", default_if_no_args=True)
 def evaluate() -> None:
     """Score retrieval, refusal and answers on a set of questions, and keep the run.
 

@@ -1,0 +1,25 @@
+"""A group of commands: its first word may be left out, and what goes wrong is one line."""
+
+from typing import Any
+
+import click
+from click_default_group import DefaultGroup
+
+
+class Group(DefaultGroup):  # type: ignore[misc]
+    """Has a default command; turns our errors into one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from ingest.errors import StudyError
+
+        try:
+            return super().invoke(ctx)
+        except StudyError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                f"{where}{error.strerror or error} (is STUDY_HOME a folder to write in?)"
+            ) from error
