@@ -188,30 +188,31 @@ class Desk:
         conversation: int = 0,
     ) -> Generator[dict[str, Any], None, None]:
         """Answer a question, keep the answer in the learner's journal, and tell all of it as JSON (`ui.tell`)."""
-        from assistant.remember import remembered
         from ui.tell import told
 
-        events = self.answer(question, learner=learner, course=course, top_k=top_k, use_model=use_model)
-        kept = remembered(events, self.of(learner), course=course, conversation=conversation)
-        yield from told(kept, self.shelf, explain=explain)
+        events = self.answer(
+            question, learner=learner, course=course, top_k=top_k, use_model=use_model, conversation=conversation
+        )
+        yield from told(events, self.shelf, explain=explain)
 
     def search(self, question: str, *, learner: str = "", course: str = "", top_k: int = 0) -> dict[str, Any]:
         """Return the passages nearest to a question, and whether they answer it, as JSON."""
-        with contextlib.closing(
-            self.answer(question, learner=learner, course=course, top_k=top_k, use_model=False)
-        ) as events:
-            from assistant.answer import Found
+        from assistant.answer import Found, answer
 
-            found = next(events)
-            assert isinstance(found, Found)
-            told = found.draft.as_json()
-            return {
-                "question": told["question"],
-                "answerable": found.verdict.answerable,
-                "evidence": round(found.verdict.evidence, 4),
-                "passages": told["passages"],
-                "timings_ms": told["timings_ms"],
-            }
+        with self._seat(learner):
+            self._warm.wait(PATIENCE)
+            events = answer(question, self.shelf, self.of(learner), top_k=top_k, course=course, use_model=False)
+            with contextlib.closing(events):
+                found = next(events)
+        assert isinstance(found, Found)
+        told = found.draft.as_json()
+        return {
+            "question": told["question"],
+            "answerable": found.verdict.answerable,
+            "evidence": round(found.verdict.evidence, 4),
+            "passages": told["passages"],
+            "timings_ms": told["timings_ms"],
+        }
 
     @contextlib.contextmanager
     def _seat(self, learner: str) -> Iterator[None]:
