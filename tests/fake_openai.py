@@ -10,7 +10,7 @@
 A token is a word. The server keeps to max_tokens and to its context (refusing in vLLM's words), counts who
 hangs up, and has /tokenize and /metrics. Its faults:
 
-    429 (any status)  302  stall-before-headers  no-answer  not-http  body:TEXT (instead of a stream)
+    429 (any status)  302  overflow  stall-before-headers  no-answer  not-http  body:TEXT (instead of a stream)
     stall-before-first-token  only-comments  stall-mid-stream  cut-mid-stream  raw:LINE (in mid-stream)
     no-finish  cut-after-finish  stall-after-finish  endless (the reply again and again, without limit)
 """
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake, prompt, most = self.server, _tokens(body["messages"]), body["max_tokens"]
         if body["model"] not in fake.models:
             self._answer(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
-        elif fake.context and prompt + most > fake.context:
+        elif fault == "overflow" or (fake.context and prompt + most > fake.context):
             told = f"This model's maximum context length is {fake.context} tokens. However, you requested "
             told += f"{most} output tokens and your prompt contains at least {prompt} input tokens."
             self._answer(400, {"error": {"message": told, "type": "BadRequestError", "code": 400}})

@@ -1,0 +1,174 @@
+"""Whatever the model server does wrong, a question ends in time, says what happened and what to do, and shows
+the passages."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.answer import Answer, answer
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+from tests.fake_openai import FakeServer
+
+QUESTION = "How does FSDP differ from DDP?"
+SAYS = "DDP keeps a full copy of the model on every GPU, and FSDP keeps one shard of the parameters [1]."
+CONNECT_S, FIRST_S, STALL_S = 0.5, 0.7, 0.6
+"""What the settings of these tests allow: to find the server, until the first token, between two tokens."""
+
+
+def ask(settings: AssistantSettings, url: str, **changes: Any) -> tuple[Answer, float]:
+    """Return the answer, and the seconds that it took."""
+    limits = {"llm_connect_ms": int(CONNECT_S * 1000), "llm_first_token_s": FIRST_S, "llm_stall_s": STALL_S}
+    settings = settings.model_copy(update={"llm_url": url, **limits, **changes})
+    shelf = Shelf(settings)
+    shelf.embedder.encode_query("loaded before the clock starts")
+    began = time.monotonic()
+    *_, done = answer(QUESTION, shelf, settings)
+    assert isinstance(done, Answer)
+    return done, time.monotonic() - began
+
+
+def check(done: Answer, *parts: str) -> None:
+    """The notice is one line that has these parts; the passages are there, and what is cited is in the notes."""
+    assert "\n" not in done.notice
+    for part in parts:
+        assert part in done.notice
+    assert len(done.passages) >= 3
+    assert done.passages[0].chunk.path == "infrastructure/distributed-training.md"
+
+
+NEVER_ANSWERS = {
+    "refused": ("http://127.0.0.1:9/v1", "nothing listens there", "start one (vllm serve MODEL), or set STUDY_LLM_URL"),
+    "DNS": ("http://no-such-host.invalid/v1", "its name is not known", "check STUDY_LLM_URL"),
+}
+
+
+@pytest.mark.parametrize("fault", NEVER_ANSWERS)
+def test_where_no_server_can_be_reached_the_notes_are_quoted(corpus_settings: AssistantSettings, fault: str) -> None:
+    url, happened, remedy = NEVER_ANSWERS[fault]
+    done, took = ask(corpus_settings, url)
+    check(done, "no model answered", happened, remedy)
+    assert (done.outcome, done.model, bool(done.citations)) == ("quoted", None, True)
+    assert took < CONNECT_S + 1
+
+
+def test_a_server_without_tls_is_told_from_one_with_it(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS) as server:
+        done, took = ask(corpus_settings, server.url.replace("http:", "https:"))
+    check(done, "TLS failed", "should STUDY_LLM_URL say http://?")
+    assert (done.outcome, bool(done.citations)) == ("quoted", True)
+    assert took < CONNECT_S + 1
+
+
+def test_a_wrong_key_names_the_setting_of_the_key(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS, key="right") as server:
+        done, took = ask(corpus_settings, server.url)
+    check(done, "answered 401", "set STUDY_LLM_API_KEY to its key")
+    assert done.outcome == "quoted"
+    assert took < CONNECT_S + 1
+
+
+def test_a_model_that_is_not_served_names_those_that_are(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS, models=["qwen"]) as server:
+        done, took = ask(corpus_settings, server.url, llm_model="llama")
+    check(done, "the model llama is not served", "it has: qwen", "set STUDY_LLM_MODEL")
+    assert done.outcome == "quoted"
+    assert took < CONNECT_S + 1
+
+
+BEFORE_A_WORD = {
+    "401": ("answered 401", "set STUDY_LLM_API_KEY", 0),
+    "404": ("answered 404", "check STUDY_LLM_URL and STUDY_LLM_MODEL", 0),
+    "429": ("answered 429: it is busy or still loading", "try again in a minute", FIRST_S),
+    "503": ("answered 503: it is busy or still loading", "try again in a minute", FIRST_S),
+    "500": ("answered 500", "see its log", 0),
+    "overflow": ("the prompt is too long for the model", "set STUDY_LLM_CONTEXT_TOKENS=4096", 0),
+    "stall-before-headers": ("sent no token within 0.7 s", "raise STUDY_LLM_FIRST_TOKEN_S", FIRST_S),
+    "stall-before-first-token": ("sent no token within 0.7 s", "raise STUDY_LLM_FIRST_TOKEN_S", FIRST_S),
+    "only-comments": ("sent no token within 0.7 s", "raise STUDY_LLM_FIRST_TOKEN_S", FIRST_S),
+    "no-answer": ("broke off before the answer was whole", "see whether it still runs", 0),
+    "not-http": ("does not speak the OpenAI protocol", "check STUDY_LLM_URL", 0),
+    'body:{"choices": [': ("does not speak the OpenAI protocol", "check STUDY_LLM_URL", 0),
+}
+
+
+@pytest.mark.parametrize("fault", BEFORE_A_WORD)
+def test_a_fault_before_the_first_word_leads_to_quotes(corpus_settings: AssistantSettings, fault: str) -> None:
+    happened, remedy, timeout = BEFORE_A_WORD[fault]
+    with FakeServer(SAYS, fault=fault) as server:
+        done, took = ask(corpus_settings, server.url)
+    check(done, "no model answered", happened, remedy)
+    assert (done.outcome, done.model) == ("quoted", None)
+    assert all(sentence.supported for sentence in done.sentences)
+    assert done.citations
+    assert took < timeout + 1
+
+
+@pytest.mark.parametrize("retry_after", ["0", "2", "3600", "Sat, 21 Nov 2026 06:00:00 GMT"])
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_a_busy_server_is_asked_again_only_within_the_time(
+    corpus_settings: AssistantSettings, status: str, retry_after: str
+) -> None:
+    with FakeServer(SAYS, fault=status, retry_after=retry_after) as server:
+        done, took = ask(corpus_settings, server.url)
+        asked = len(server.chats)
+    check(done, f"answered {status}")
+    assert took < FIRST_S + 1
+    assert asked == {"0": 3, "2": 1, "3600": 1}.get(retry_after, 2)
+
+
+def test_a_server_that_is_busy_once_answers_after_all(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS, fault=["503", ""]) as server:
+        done, _ = ask(corpus_settings, server.url)
+    assert (done.outcome, done.answer, done.notice) == ("answered", SAYS, "")
+
+
+IN_MID_ANSWER = {
+    "stall-mid-stream": ("fell silent for 0.6 s in mid-answer", "raise STUDY_LLM_STALL_S", STALL_S),
+    "cut-mid-stream": ("broke off before the answer was whole", "see whether it still runs", 0),
+    "raw:data: {oops": ("does not speak the OpenAI protocol", "check STUDY_LLM_URL", 0),
+    'raw:data: {"error": {"message": "the engine died", "code": 500}}': ("the engine died", "see its log", 0),
+}
+
+
+@pytest.mark.parametrize("fault", IN_MID_ANSWER)
+def test_a_fault_in_mid_answer_keeps_what_was_said(corpus_settings: AssistantSettings, fault: str) -> None:
+    happened, remedy, timeout = IN_MID_ANSWER[fault]
+    with FakeServer(SAYS, fault=fault) as server:
+        done, took = ask(corpus_settings, server.url)
+        assert len(server.chats) == 1
+    check(done, happened, remedy)
+    assert (done.outcome, done.answer) == ("answered", "DDP keeps")
+    assert took < timeout + 1
+
+
+@pytest.mark.parametrize("reply", ["", " \n\n ", "<think>Nothing comes to mind.</think>"])
+def test_an_empty_answer_leads_to_quotes(corpus_settings: AssistantSettings, reply: str) -> None:
+    with FakeServer(reply) as server:
+        done, took = ask(corpus_settings, server.url)
+    check(done, "gave an empty answer", "ask again, or serve another model")
+    assert (done.outcome, bool(done.citations)) == ("quoted", True)
+    assert took < 1
+
+
+def test_a_model_that_goes_round_in_circles_is_stopped(corpus_settings: AssistantSettings) -> None:
+    with FakeServer("FSDP shards the parameters. ", fault="endless") as server:
+        done, took = ask(corpus_settings, server.url)
+        until = time.monotonic() + 2
+        while server.running and time.monotonic() < until:
+            time.sleep(0.01)
+        assert server.running == 0
+    check(done, "repeats itself and was stopped", "ask in other words, or serve another model")
+    assert done.outcome == "answered"
+    assert len(done.answer) < 2000
+    assert took < 1 + FIRST_S
+
+
+def test_every_fault_of_the_fake_server_is_tried_here() -> None:
+    listed = (Path(__file__).parent / "fake_openai.py").read_text().split("Its faults:")[1].split('"""')[0]
+    named = set(re.findall(r"[a-z]+(?:-[a-z]+)+|302", re.sub(r"\(.*?\)", "", listed)))
+    tried = {*BEFORE_A_WORD, *IN_MID_ANSWER}
+    assert named - tried == {"302", "no-finish", "cut-after-finish", "stall-after-finish"}  # test_llm.py has these
