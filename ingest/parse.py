@@ -83,7 +83,8 @@ class Here:
             count, most = shelf.embedder.count_tokens, shelf.chunk_tokens
             return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most)
 
-        with Parser(shelf.notes, shelf.settings.max_file_mb << 20, known, cut, again=again) as parser:
+        most = shelf.settings.max_file_mb << 20
+        with Parser(shelf.notes, most, known, cut, again=again, ocr=shelf.ocr) as parser:
             yield from parser.parse(files)
 
 
@@ -94,22 +95,27 @@ def suffix_of(path: str) -> str:
     return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
 
 
-def label(path: str) -> str:
+def label(path: str, ocr: str) -> str:
     """Return which reader a file's name asks for and how it reads, so that a change of that is noticed.
 
-    Empty where no reader knows it.
+    Args:
+        path: The note's path.
+        ocr: The languages in which scanned pages are read; empty if they aren't.
+
+    Returns:
+        Empty where no reader knows it.
     """
     reader = read.READERS.get(suffix_of(path))
     if reader is None:
         return ""
-    ocr = reader is read.PDF and os.environ.get("STUDY_OCR") == "1"
-    return f"{reader.module}.{reader.version}{'+ocr' * ocr}"
+    return f"{reader.module}.{reader.version}" + (f"+ocr-{ocr}" if ocr and reader is read.PDF else "")
 
 
-def seen_of(path: str, data: bytes) -> str:
+def seen_of(path: str, data: bytes, ocr: str) -> str:
     """Return what names these bytes as this reader reads them."""
-    how = f"{label(path)} {suffix_of(path)}\0"
-    return f"{label(path)} {hashlib.sha256(how.encode(errors='replace') + data).hexdigest()[:32]}"
+    named = label(path, ocr)
+    how = f"{named} {suffix_of(path)}\0"
+    return f"{named} {hashlib.sha256(how.encode(errors='replace') + data).hexdigest()[:32]}"
 
 
 def bytes_of(root: Path, file: File, most: int) -> tuple[bytes, os.stat_result]:
@@ -158,7 +164,9 @@ def too_large(most: int) -> str:
 class Parser:
     """Threads and child processes that parse files."""
 
-    def __init__(self, root: Path, most_bytes: int, known: Mapping[str, Note], cut: Cut, *, again: bool) -> None:
+    def __init__(
+        self, root: Path, most_bytes: int, known: Mapping[str, Note], cut: Cut, *, again: bool, ocr: str = ""
+    ) -> None:
         """Start nothing yet.
 
         Args:
@@ -167,9 +175,10 @@ class Parser:
             known: What the ledger knows, by path.
             cut: Makes chunks of a document.
             again: Parse also what has the bytes that it had.
+            ocr: The languages in which scanned pages are read; empty: they aren't.
         """
         self._root, self._most_bytes, self._known, self._cut = root, most_bytes, known, cut
-        self._again = again
+        self._again, self._ocr = again, ocr
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         self._threads = max(2, min(4, cores))
         self._stack = ExitStack()
@@ -203,7 +212,7 @@ class Parser:
         row = Note(file.path, "failed", read_ns=time.time_ns())
         try:
             data, info = bytes_of(self._root, file, self._most_bytes)
-            seen = seen_of(file.path, data)
+            seen = seen_of(file.path, data, self._ocr)
             row = replace(row, seen=seen, size=len(data), mtime_ns=info.st_mtime_ns, ctime_ns=info.st_ctime_ns)
             if old and old.seen == seen and old.state != "failed" and not self._again:
                 return Parsed(replace(old, size=row.size, mtime_ns=row.mtime_ns, ctime_ns=row.ctime_ns), None)
@@ -247,7 +256,7 @@ class Parser:
             if self._workers is None:
                 from ingest.read.worker import Workers
 
-                self._workers = self._stack.enter_context(Workers(self._threads))
+                self._workers = self._stack.enter_context(Workers(self._threads, ocr=self._ocr))
         return self._workers.read(Path(path), data)
 
 

@@ -27,8 +27,14 @@ class IngestSettings(BaseSettings):
     max_file_mb: int = Field(default=64, ge=1)
     """Larger files are listed as skipped. MiB."""
 
+    ocr: bool = False
+    """Read scanned pages of PDFs with tesseract, where it is installed."""
+
+    ocr_lang: str = Field(default="eng", pattern=r"^\w[\w+/-]*$")
+    """The languages of those pages, by tesseract's names: eng, deu+fra, …"""
+
     qdrant_url: str = ""
-    """Address of a Qdrant server; empty: the engine embedded in this process."""
+    """Address of a Qdrant server; empty: the engine embedded in this process. Each has an index of its own."""
 
     qdrant_api_key: SecretStr = SecretStr("")
     """API key of that server."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -30,9 +31,10 @@ class Shelf:
         self.settings = settings
         self.notes = settings.notes.expanduser().resolve()
         """The folder of the notes."""
-        name = hashlib.sha256(os.fsencode(self.notes)).hexdigest()[:12]
-        self.folder = settings.home.expanduser().resolve() / f"index-{name}"
-        """Where index and ledger of these notes are kept."""
+        self.place = settings.home.expanduser().resolve() / f"index-{_digest(os.fsencode(self.notes))}"
+        """Where everything about these notes is kept."""
+        self.folder = self.place / f"server-{_digest(self._server.encode())}" if self._server else self.place
+        """Where the ledger is, and the embedded index: a ledger tells what is in one store, so each has its own."""
         self._threads = threading.local()
         self._opening = threading.Lock()
         self._view: tuple[int, View] | None = None
@@ -53,6 +55,11 @@ class Shelf:
         from ingest import embed
 
         return embed.load(self.settings.home.expanduser().resolve(), self.settings.embed_model)
+
+    @cached_property
+    def ocr(self) -> str:
+        """The languages in which scanned pages are read; empty if they aren't."""
+        return self.settings.ocr_lang if self.settings.ocr and shutil.which("tesseract") else ""
 
     @cached_property
     def store(self) -> Store:
@@ -81,9 +88,12 @@ class Shelf:
         return f"{model.name} ({model.sha256[:8]}), chunks of {self.chunk_tokens} tokens, {self._where}, {self._format}"
 
     @property
+    def _server(self) -> str:
+        return re.sub(r"//[^/@]*@", "//", self.settings.qdrant_url).rstrip("/")  # without a password
+
+    @property
     def _where(self) -> str:
-        url = re.sub(r"//[^/@]*@", "//", self.settings.qdrant_url)  # without a password
-        return f"kept at {url}" if url else "kept here"
+        return f"kept at {self._server}" if self._server else "kept here"
 
     @property
     def _format(self) -> str:
@@ -139,6 +149,10 @@ class Shelf:
         if self._view:
             self._view[1].close()
             self._view = None
+
+
+def _digest(name: bytes) -> str:
+    return hashlib.sha256(name).hexdigest()[:12]
 
 
 def gone(generation: int) -> IndexDamaged:

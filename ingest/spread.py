@@ -92,7 +92,7 @@ class Ray:
         load = self._load or partial(embed.load, shelf.settings.home.expanduser().resolve(), shelf.settings.embed_model)
         # Opened here first: two actors would both prepare it.
         sha256, most_bytes = shelf.embedder.model.sha256, shelf.settings.max_file_mb << 20
-        parse = _Parse(load, sha256, shelf.notes, most_bytes, shelf.chunk_tokens, again)
+        parse = _Parse(load, sha256, shelf.notes, most_bytes, shelf.chunk_tokens, again, shelf.ocr)
         embedding = _Embed(load, sha256, *_had(shelf, files, known, again))
         with ExitStack() as stack, _errors():
             ray = stack.enter_context(_started(self._cpus))
@@ -140,6 +140,7 @@ class _Parse:
     most_bytes: int
     chunk_tokens: int
     again: bool
+    ocr: str
 
     def __call__(self) -> Callable[[dict[str, Any]], Iterator[Parsed]]:
         """Open the tokenizer; return what parses a batch."""
@@ -150,7 +151,7 @@ class _Parse:
             count, most = embedder.count_tokens, self.chunk_tokens
             return chunk(document, path=path, version=version, count_tokens=count, most_tokens=most)
 
-        parser = Parser(self.root, self.most_bytes, known, cut, again=self.again)
+        parser = Parser(self.root, self.most_bytes, known, cut, again=self.again, ocr=self.ocr)
 
         def parse(batch: dict[str, Any]) -> Iterator[Parsed]:
             files = []

@@ -201,7 +201,7 @@ class _Sync:
         verified = max(note.read_ns, self._verified_ns)
         settled = max(file.mtime_ns, file.ctime_ns) < verified - RACY_NS
         same = settled and times == (note.size, note.mtime_ns, note.ctime_ns)
-        return same and note.seen.startswith(f"{parse.label(file.path)} ")
+        return same and note.seen.startswith(f"{parse.label(file.path, self._shelf.ocr)} ")
 
     def _check_settings(self, *, strict: bool) -> None:
         """Refuse to go on with other settings than the index was built with.
@@ -247,7 +247,7 @@ class _Sync:
             data, _ = parse.bytes_of(self._shelf.notes, file, self._shelf.settings.max_file_mb << 20)
         except Unreadable as error:
             return parse.refused(Note(file.path, ""), old, error).note
-        seen = parse.seen_of(file.path, data)
+        seen = parse.seen_of(file.path, data, self._shelf.ocr)
         if old and old.seen == seen and not self._fresh:
             return old
         version = next((note.version for note in self._ledger.values() if note.seen == seen), "") or seen
@@ -507,7 +507,7 @@ def _refusal(file: File, most: int) -> str:
     """Return why a file is not opened; empty if it is."""
     if file.skip:
         return file.skip
-    if not parse.label(file.path):
+    if not parse.label(file.path, ""):
         return f"no reader for {parse.suffix_of(file.path) or 'a file without a suffix'}"
     return parse.too_large(most) if file.size > most else ""
 

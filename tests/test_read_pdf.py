@@ -9,6 +9,7 @@ import pytest
 
 from ingest.errors import Unreadable
 from ingest.read import Document
+from ingest.read.child import OCR
 from ingest.read.pdf import pages, read
 from ingest.read.worker import Workers
 from tests import pdfs
@@ -233,8 +234,7 @@ def test_scans_are_read_by_ocr_where_it_is_asked_for(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     data = pdfs.document(pdfs.scan(), pdfs.line(SECOND))
     assert parsed(data).lost == ("page 1: no text layer",)
-    monkeypatch.setenv("STUDY_OCR", "1")
-    monkeypatch.setenv("STUDY_OCR_LANG", "fra")
+    monkeypatch.setenv(OCR, "fra")
     document = parsed(data)
     assert told(document) == [("page 1", "What tesseract sees on the first page."), ("page 2", SECOND)]
     assert (document.lost, document.remark) == ((), "1 of 2 pages read by OCR")
@@ -247,7 +247,7 @@ def test_scans_are_read_by_ocr_where_it_is_asked_for(tmp_path: Path, monkeypatch
 def test_ocr_that_fails_says_why(script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tesseract(tmp_path, script)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setenv("STUDY_OCR", "1")
+    monkeypatch.setenv(OCR, "fra")
     state = "no text layer"
     assert refusal(read, "a.pdf", pdfs.document(pdfs.scan())) == (
         state,

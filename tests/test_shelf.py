@@ -64,9 +64,25 @@ def test_other_settings_are_refused_with_the_way_out(folder: Folder) -> None:
     smaller = Shelf(folder.settings.model_copy(update={"chunk_tokens": 20}), embedder=folder.embedder)
     with pytest.raises(IndexMismatch, match=r"chunks of 64 tokens.*chunks of 20 tokens"):
         smaller.view()
-    server = Shelf(folder.settings.model_copy(update={"qdrant_url": "http://127.0.0.1:9"}), embedder=folder.embedder)
-    with pytest.raises(IndexMismatch, match=r"kept here.*kept at http://127.0.0.1:9"):
+
+
+def test_each_store_has_a_ledger_of_its_own(folder: Folder) -> None:
+    sync(folder.shelf)
+
+    def at(url: str) -> Shelf:
+        return Shelf(folder.settings.model_copy(update={"qdrant_url": url}), embedder=folder.embedder)
+
+    server, other = at("http://127.0.0.1:9"), at("http://127.0.0.1:10")
+    with pytest.raises(NotIndexed):
         server.view()
+    assert len({folder.shelf.folder, server.folder, other.folder}) == 3
+    assert len({folder.shelf.ledger.identity, server.ledger.identity, other.ledger.identity}) == 3
+    assert folder.shelf.place == server.place == other.place  # what was added from the web is known to all
+    assert at("http://me:secret@127.0.0.1:9/").folder == server.folder
+    folder.write(c="third")
+    sync(folder.shelf)
+    assert folder.opened().view().count() == 3  # and the embedded one stays where it always was
+    assert (folder.shelf.place / "gen-2").is_dir()
 
 
 def test_a_password_in_the_address_is_not_told(folder: Folder) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from ingest.read import Document
 from ingest.read import read as read_here
+from ingest.read.child import OCR
 from ingest.read.worker import Workers
 from tests import pdfs
 from tests.readings import refusal, told
@@ -245,10 +246,9 @@ def test_no_secret_is_handed_to_a_reader(
     odd: Workers, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
 ) -> None:
     monkeypatch.setenv("STUDY_QDRANT_API_KEY", "secret")
-    monkeypatch.setenv("STUDY_OCR", "1")
-    with Workers(1, package="odd", environ=environ) as workers:
+    with Workers(1, ocr="deu", package="odd", environ=environ) as workers:
         names = workers.read(Path("a.docx"), b"environment").text.split()
-    assert "STUDY_OCR" in names
+    assert OCR in names
     assert "STUDY_QDRANT_API_KEY" not in names
 
 

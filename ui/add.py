@@ -33,7 +33,7 @@ def add(url: str, title: str, course: str, as_json: bool) -> None:
 
         raise NotesMissing(shelf.notes)
     page = fetch(url, allow_private=settings.add_private)
-    saved = save(page, shelf.notes, shelf.folder / "added.json", title=title, course=course)
+    saved = save(page, shelf.notes, shelf.place / "added.json", title=title, course=course)
     click.echo(f"{saved.outcome}: {show.line_of(saved.path)}", err=True)
     # An index of this note alone would pass for one of all notes.
     report = opening.sync(shelf, within=[saved.path] if shelf.ledger.generation else [])

@@ -28,10 +28,17 @@ NOTEBOOK, SUBTITLES, TABLE, CODE = (
     Reader("csv_rows", 1),
     Reader("code", 1),
 )
+OUTLINE = Reader("outline", 1)
 
 READERS: dict[str, Reader] = {
     ".md": MARKDOWN,
     ".markdown": MARKDOWN,
+    ".qmd": MARKDOWN,
+    ".rmd": MARKDOWN,
+    ".rst": OUTLINE,
+    ".org": OUTLINE,
+    ".adoc": OUTLINE,
+    ".tex": OUTLINE,
     ".txt": TEXT,
     ".text": TEXT,
     ".pdf": PDF,

@@ -25,6 +25,8 @@ MEMORY = 1 << 30
 """Most address space of the process, in bytes (RLIMIT_AS): its memory can't be more."""
 OUT_OF_MEMORY = 86
 """Exit status."""
+OCR = "READER_OCR"
+"""Variable that holds the languages in which scanned pages are read, by tesseract's names; empty: they aren't."""
 OCR_SECONDS = 60
 """Longest time that OCR gets for a page, beside the page's own."""
 

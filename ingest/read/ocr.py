@@ -8,16 +8,16 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from ingest.read.child import OCR_SECONDS, die_with_parent
+from ingest.read.child import OCR, OCR_SECONDS, die_with_parent
 
 
 def wanted() -> bool:
-    """Return whether OCR was asked for (STUDY_OCR=1) and can be had."""
-    return os.environ.get("STUDY_OCR") == "1" and shutil.which("tesseract") is not None
+    """Return whether OCR was asked for and can be had."""
+    return bool(os.environ.get(OCR)) and shutil.which("tesseract") is not None
 
 
 def recognize(width: int, rows: Sequence[memoryview]) -> str:
-    """Return what stands on a picture, in the language that STUDY_OCR_LANG names (tesseract's names; eng).
+    """Return what stands on a picture.
 
     Args:
         width: In pixels.
@@ -27,7 +27,7 @@ def recognize(width: int, rows: Sequence[memoryview]) -> str:
         OSError, SubprocessError: Tesseract failed, or took longer than OCR_SECONDS.
     """
     run = subprocess.run(
-        ["tesseract", "stdin", "stdout", "-l", os.environ.get("STUDY_OCR_LANG") or "eng"],
+        ["tesseract", "stdin", "stdout", "-l", os.environ[OCR]],
         input=b"".join([b"P5 %d %d 255\n" % (width, len(rows)), *rows]),
         capture_output=True,
         timeout=OCR_SECONDS,

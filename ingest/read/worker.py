@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from ingest.errors import Unreadable
 from ingest.read import PDF, Block, Document, Reader, read
-from ingest.read.child import MEMORY, OCR_SECONDS, OUT_OF_MEMORY
+from ingest.read.child import MEMORY, OCR, OCR_SECONDS, OUT_OF_MEMORY
 from ingest.read.pages import ALL_PAGES, MOST_PAGES, Pages
 
 WORN = MEMORY // 4
@@ -46,7 +46,6 @@ _FRAME = 256 << 20
 """Longest part of an answer, in bytes."""
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "TMPDIR")
 """Variables that a child gets: no key and no token comes near a hostile file."""
-_OCR = ("STUDY_OCR", "STUDY_OCR_LANG")
 
 
 class _Died(Exception):
@@ -56,15 +55,19 @@ class _Died(Exception):
 class Workers:
     """Children that read files; as many threads as there are children may read at once."""
 
-    def __init__(self, count: int, *, environ: Mapping[str, str] | None = None, package: str = "ingest.read") -> None:
+    def __init__(
+        self, count: int, *, ocr: str = "", environ: Mapping[str, str] | None = None, package: str = "ingest.read"
+    ) -> None:
         """Start nothing yet.
 
         Args:
             count: Most children at a time.
-            environ: Variables that the children get beside their few, such as STUDY_OCR.
+            ocr: Languages, by tesseract's names, in which scanned pages are read; empty: they aren't.
+            environ: Variables that the children get beside their few.
             package: Where the readers' modules are; elsewhere in tests.
         """
-        environ = {name: os.environ[name] for name in _INHERITED + _OCR if name in os.environ} | dict(environ or {})
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environ = inherited | {OCR: ocr} | dict(environ or {})
         root = str(Path(__file__).resolve().parents[2])
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
         self._package = package
@@ -122,7 +125,7 @@ class _Worker:
         self._environ = environ
         self._starter = starter
         self._process: subprocess.Popen[bytes] | None = None
-        ocr = environ.get("STUDY_OCR") == "1"
+        ocr = bool(environ[OCR])
         self._page_seconds = PAGE_SECONDS + OCR_SECONDS * ocr
         self.page_patience = OCR_PATIENCE if ocr else PAGE_PATIENCE
 
