@@ -6,6 +6,7 @@ StudyError                  (ingest.errors)
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
 ├── NoSuchAnswer            an answer that is not in the journal
+├── NoSuchConversation      a conversation that is not in it
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -54,6 +55,14 @@ class NoSuchAnswer(StudyError):
 
     def __init__(self, id_: int) -> None:
         super().__init__(f"there is no answer {id_} in the journal" if id_ else "nothing was asked yet")
+
+
+class NoSuchConversation(StudyError):
+    """No conversation of that number was kept."""
+
+    def __init__(self, id_: int) -> None:
+        what = f"no conversation {id_}" if id_ else "no conversation yet"
+        super().__init__(f"the journal has {what}; see: ask chat --list")
 
 
 class ServerError(StudyError):

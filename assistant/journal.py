@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
+from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
 from assistant.settings import AssistantSettings
 
 PATIENCE = 5.0
@@ -270,6 +270,10 @@ class Journal:
         """Return the answer that was given last, or None."""
         return next(map(_kept, self.rows(f"{_KEPT} ORDER BY id DESC LIMIT 1")), None)
 
+    def questions(self, limit: int) -> list[str]:
+        """Return what was asked last, newest first."""
+        return [row[0] for row in self.rows("SELECT question FROM answers ORDER BY id DESC LIMIT ?", limit)]
+
     def search(self, text: str, limit: int = 50) -> list[Kept]:
         """Return the answers in which every word of `text` stands (the last one may be unfinished), best first."""
         words = re.findall(r"\w+", text)
@@ -296,7 +300,7 @@ class Journal:
             )
 
     def conversations(self, limit: int = 100) -> list[Conversation]:
-        """Return the conversations, the one that was last spoken in first."""
+        """Return the conversations, the one that was last spoken in first; at most `limit`, all if that is -1."""
         return [
             Conversation(*row)
             for row in self.rows(
@@ -306,6 +310,17 @@ class Journal:
                 limit,
             )
         ]
+
+    def resumed(self, id_: int = 0) -> Conversation:
+        """Return one conversation; 0: the one that was last spoken in.
+
+        Raises:
+            NoSuchConversation: It is not there.
+        """
+        found = next((talk for talk in self.conversations(1 if not id_ else -1) if id_ in (0, talk.id)), None)
+        if found is None:
+            raise NoSuchConversation(id_)
+        return found
 
     def conversation(self, id_: int) -> list[Kept]:
         """Return a conversation's answers, oldest first; none where there is no such conversation."""

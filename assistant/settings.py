@@ -56,9 +56,12 @@ class AssistantSettings(IngestSettings):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with every setting that can change an answer."""
-        told = self.model_dump(mode="json", exclude={"home", "notes", "learner", *_secrets()})
+        told = self.model_dump(mode="json", include=_TELLING)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _secrets() -> set[str]:
-    return {name for name, field in AssistantSettings.model_fields.items() if field.annotation is SecretStr}
+_TELLING = {
+    name
+    for name, field in AssistantSettings.model_fields.items()
+    if field.annotation is not SecretStr and name not in ("home", "notes", "learner")
+}

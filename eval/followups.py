@@ -7,8 +7,8 @@ One conversation a line, in eval/followups.jsonl:
         {"question": "And how does it differ from DDP?", "standalone": "How does FSDP differ from DDP?", …}]}
 
 Every question but the first is searched as it stands, as it was rewritten by hand, and as we rewrite it; found is
-the note, or the passage with the quote, among the first five. 'New subject' asks the first question of another
-conversation at the end of each: rewriting must not spoil it.
+the note, or the passage with the quote, among the first five; answered is what is not refused. 'New subject' asks
+the first question of another conversation at the end of each: rewriting must not spoil it.
 
     python -m eval.followups [--held] [--model]
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from assistant.follow import Turn, standalone
 from assistant.llm import LanguageModel, find
+from assistant.refuse import judge, load_calibration
 from assistant.retrieve import retrieve
 from assistant.settings import AssistantSettings
 from eval.metrics import interval
@@ -46,6 +47,8 @@ class Asked:
 
 
 Rewrite = Callable[[Asked, Sequence[Turn]], str]
+Row = tuple[bool, bool, bool]
+"""Whether the note is found, whether the passage is, whether it is answered."""
 
 
 def load(path: Path = FILE, *, held: bool = False) -> list[list[Asked]]:
@@ -69,10 +72,8 @@ def ours(model: LanguageModel | None = None) -> Rewrite:
     return lambda asked, history: standalone(asked.question, history, model)
 
 
-def measure(
-    talks: Sequence[Sequence[Asked]], rewrite: Rewrite, found: Callable[[str, Asked], tuple[bool, bool]]
-) -> list[tuple[bool, bool]]:
-    """Return, for each follow-up, whether its note and its passage are found."""
+def measure(talks: Sequence[Sequence[Asked]], rewrite: Rewrite, found: Callable[[str, Asked], Row]) -> list[Row]:
+    """Return the row of each follow-up."""
     rows = []
     for talk in talks:
         history: list[Turn] = []
@@ -96,10 +97,15 @@ def main() -> None:
     shelf = Shelf(settings)
     view, embedder = shelf.view(), shelf.embedder
 
-    def found(question: str, asked: Asked) -> tuple[bool, bool]:
-        passages = retrieve(question, view, embedder, top_k=TOP, text_of=shelf.ledger.text).passages
-        return any(asked.path == passage.chunk.path for passage in passages), any(
-            asked.quote in passage.chunk.text for passage in passages
+    calibration = load_calibration(embedder.model, settings.home)
+
+    def found(question: str, asked: Asked) -> Row:
+        retrieval = retrieve(question, view, embedder, top_k=TOP, text_of=shelf.ledger.text)
+        chunks = [passage.chunk for passage in retrieval.passages]
+        return (
+            any(asked.path == chunk.path for chunk in chunks),
+            any(asked.quote in chunk.text for chunk in chunks),
+            judge(retrieval, calibration).answerable,
         )
 
     talks = load(held="--held" in sys.argv)
@@ -112,10 +118,9 @@ def main() -> None:
     for name, of in (("follow-ups", talks), ("new subject", shifted(talks))):
         for way, rewrite in ways.items():
             rows = measure(of, rewrite, found)
-            shares = " ".join(
-                "{:.3f} [{:.3f}, {:.3f}]".format(*interval([float(row[i]) for row in rows])) for i in (0, 1)
-            )
-            print(f"{name}, {way}: note and passage in the first {TOP}: {shares} (n = {len(rows)})")
+            shares = [interval([float(row[i]) for row in rows]) for i in range(3)]
+            note, passage, answered = (f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in shares)
+            print(f"{name}, {way}: note {note}, passage {passage}, answered {answered} (n = {len(rows)})")
 
 
 if __name__ == "__main__":

@@ -183,11 +183,11 @@ def test_follow_ups_are_measured_one_by_one_with_what_was_said_before() -> None:
     talk = load()[0]
     seen: list[tuple[str, int]] = []
 
-    def found(question: str, asked: Any) -> tuple[bool, bool]:
+    def found(question: str, asked: Any) -> tuple[bool, bool, bool]:
         seen.append((question, len(asked.quote)))
-        return True, False
+        return True, False, True
 
-    assert measure([talk], by_hand, found) == [(True, False)] * 3
+    assert measure([talk], by_hand, found) == [(True, False, True)] * 3
     assert [question for question, _ in seen] == [asked.standalone for asked in talk[1:]]
     measure([talk], raw, found)
     assert seen[3][0] == "And how does it differ from DDP?"

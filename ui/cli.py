@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ import click
 
 from ui import open as opening
 from ui.add import add
+from ui.chat import chat
 from ui.evaluate import evaluate
+from ui.feedback import feedback
 from ui.group import Group
 from ui.nightly import night_line, nightly
 from ui.serve import ui
@@ -25,7 +27,7 @@ from ui.users import users
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 if TYPE_CHECKING:
-    from ingest.shelf import Shelf
+    pass
 
 _EXAMPLES = """
 
@@ -68,6 +70,7 @@ def answer(
 ) -> None:
     """Answer a question from the notes (the default: `ask "…"` is `ask answer "…"`)."""
     from ui import client, show
+    from ui.echo import print_answer
 
     asked_for = " ".join(" ".join(question).split())
     _hint_at_command(asked_for)
@@ -75,9 +78,9 @@ def answer(
     live = show.is_terminal() and not as_json
     if (events := client.ask(asked_for, live=live, **options)) is not None:
         with contextlib.suppress(client.AppGone):
-            _print_answer(events, live=live, as_json=as_json)
+            print_answer(events, live=live, as_json=as_json)
             return
-    _print_answer(_answer_here(asked_for, **options), live=live, as_json=as_json)
+    print_answer(_answer_here(asked_for, **options), live=live, as_json=as_json)
 
 
 def _answer_here(
@@ -91,47 +94,9 @@ def _answer_here(
     question = check_question(question)
     settings = opening.settings()
     shelf = opening.shelf(settings)
-    _index_first(shelf)
+    opening.index_first(shelf)
     events = answer(question, shelf, settings, top_k=top_k, course=course, use_model=use_model)
     yield from told(remembered(events, settings, course=course), shelf, explain=explain)
-
-
-def _print_answer(events: Generator[dict[str, Any], None, None], *, live: bool, as_json: bool) -> None:
-    """Print an answer as its events come, what else there is to say after it."""
-    from ui import show
-
-    done: dict[str, Any] = {}
-    with contextlib.closing(events):
-        with _live(live) as write:
-            for event in events:
-                if event["event"] == "wrote":
-                    write(event["text"], event["restart"])
-                elif event["event"] == "error":
-                    raise click.ClickException(event["error"])
-                elif event["event"] == "answer":
-                    done = event
-                    break
-        if live:
-            show.print_answer(done["text"])
-        elif not as_json:
-            click.echo(done["text"])
-        for event in events:
-            if event["event"] == "changed":
-                _say(event["notice"])
-                if as_json:
-                    opening.print_json(done["answer"] | {"changed_since_sync": event["count"]})
-                if done["explain"]:
-                    click.echo("\n" + done["explain"], err=as_json)
-            elif event["event"] == "remembered":
-                _say(event["notice"])
-
-
-def _say(notice: str) -> None:
-    """Print a line beside the answer, where there is one."""
-    from ui import show
-
-    if notice:
-        click.echo(show.line_of(notice), err=True)
 
 
 def _hint_at_command(question: str) -> None:
@@ -142,51 +107,6 @@ def _hint_at_command(question: str) -> None:
 
     for name in get_close_matches(question.lower(), main.commands, n=1, cutoff=0.75):
         click.echo(f"asked as a question; if you meant the command: ask {name}", err=True)
-
-
-@contextlib.contextmanager
-def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
-    """Show the answer while it is written; what is shown goes when the checked one is printed."""
-    if not on:
-        yield lambda text, restart: None
-        return
-    from rich.live import Live
-    from rich.text import Text
-
-    from assistant.visible import visible
-    from ui import show
-
-    screen = show.console()
-    text = ""
-    with contextlib.ExitStack() as stack:
-        live: Live | None = None
-
-        def write(piece: str, restart: bool) -> None:
-            nonlocal text, live
-            text = piece if restart else text + piece
-            if live is None:
-                live = stack.enter_context(Live(console=screen, transient=True, refresh_per_second=12))
-            lines = Text(visible(text)).wrap(screen, screen.width)
-            live.update(Text("\n").join(lines[-(screen.height - 2) :]))  # the end, where it is taller than the screen
-
-        yield write
-
-
-def _index_first(shelf: "Shelf") -> None:
-    """Index the notes where that was never done; say what could not be read."""
-    if shelf.ledger.generation:
-        return
-    from ui import show
-
-    if shelf.notes.is_dir():
-        click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
-    report = opening.sync(shelf, wait=True)  # another first question may be at it
-    if not report.chunks:
-        click.echo(show.report_text(report), err=True)
-        raise click.ClickException(
-            f"there is no note to answer from in {show.line_of(str(shelf.notes))}; put some there, or set STUDY_NOTES"
-        )
-    click.echo(show.report_text(report), err=True)
 
 
 @main.command()
@@ -310,6 +230,8 @@ def calibrate(folders: tuple[Path, ...]) -> None:
 
 main.add_command(add)
 main.add_command(evaluate, "eval")
+main.add_command(chat)
+main.add_command(feedback)
 main.add_command(nightly)
 main.add_command(ui)
 main.add_command(users)

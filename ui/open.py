@@ -56,6 +56,23 @@ def sync(of: "Shelf", **options: Any) -> "Report":
         return sync(of, progress=tell, **options)
 
 
+def index_first(shelf: "Shelf") -> None:
+    """Index the notes where that was never done; say what could not be read."""
+    if shelf.ledger.generation:
+        return
+    from ui import show
+
+    if shelf.notes.is_dir():
+        click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
+    report = sync(shelf, wait=True)  # another first question may be at it
+    if not report.chunks:
+        click.echo(show.report_text(report), err=True)
+        raise click.ClickException(
+            f"there is no note to answer from in {show.line_of(str(shelf.notes))}; put some there, or set STUDY_NOTES"
+        )
+    click.echo(show.report_text(report), err=True)
+
+
 def print_json(document: Any) -> None:
     """Print one document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=1))

@@ -4,8 +4,8 @@ Text of notes and models passes `visible` first, so that no escape sequence reac
 """
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from assistant.visible import visible
 
@@ -42,6 +42,14 @@ def answer_text(answer: "Answer") -> str:
     return "\n\n".join([*parts, "\n".join(sources)]).strip()
 
 
+def sources_text(citations: Sequence[Mapping[str, Any]]) -> str:
+    """Return the places that an answer stands on, with their words; citations as `ask --json` has them."""
+    return "\n".join(
+        f"[{one['n']}] {line_of(one['path'])}, {line_of(one['locator'])}\n    “{line_of(one['quote'])}”"
+        for one in citations
+    )
+
+
 def _place(n: int, passage: "Passage") -> str:
     chunk = passage.chunk
     words = line_of(chunk.text)
@@ -49,10 +57,11 @@ def _place(n: int, passage: "Passage") -> str:
     return f"  {n}. {line_of(chunk.path)}, {line_of(chunk.place_at(chunk.start).locator)}\n    “{start}”"
 
 
-def explain_text(found: "Found", asked: "Asked | None", answer: "Answer") -> str:
-    """Return what happened on the way to an answer, as plain text."""
+def explain_text(found: "Found", asked: "Asked | None", answer: "Answer", thinking: str = "") -> str:
+    """Return what happened on the way to an answer, as plain text; `thinking` is a reasoning model's own."""
     verdict = found.verdict
-    lines = ["How this was found", "  final  cosine (rank)  BM25 (rank)   chunk"]
+    lines = [f"Searched for: {line_of(answer.standalone)}", ""] if answer.standalone else []
+    lines += ["How this was found", "  final  cosine (rank)  BM25 (rank)   chunk"]
     for passage in found.retrieval.candidates[:12]:
         chunk = passage.chunk
         ranks = [f"{rank or '–':>4}" for rank in (passage.dense_rank, passage.sparse_rank)]
@@ -68,6 +77,8 @@ def explain_text(found: "Found", asked: "Asked | None", answer: "Answer") -> str
         for message in asked.prompt.messages:
             lines.append(f"  {message['role']}:")
             lines += [f"    {visible(line)}" for line in message["content"].splitlines()]
+    if thinking.strip():
+        lines += ["", "What the model thought", *(f"  {line}" for line in visible(thinking).strip().splitlines())]
     lines += ["", "Milliseconds"]
     lines += [f"  {step:<20} {took:8.1f}" for step, took in answer.timings_ms.items()]
     if answer.usage:

@@ -33,6 +33,7 @@ def told(
     """
     found: Found | None = None
     asked: Asked | None = None
+    thinking = ""
     with closing(events):
         for event in events:
             if isinstance(event, Found):
@@ -52,9 +53,10 @@ def told(
                     "passages": event.prompt.passages,
                 }
             elif isinstance(event, Wrote):
+                thinking += event.thinking
                 yield {"event": "wrote", "text": event.text, "thinking": event.thinking, "restart": event.restart}
             elif isinstance(event, Answer):
-                how = show.explain_text(found, asked, event) if explain and found else ""
+                how = show.explain_text(found, asked, event, thinking) if explain and found else ""
                 yield {
                     "event": "answer",
                     "answer": event.as_json(),
