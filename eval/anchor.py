@@ -1,0 +1,72 @@
+"""Do the quotes of a question set still stand in the notes? Notes are edited; the offsets follow, the rest is named.
+
+    python -m eval.anchor NOTES CASES [--write]
+
+A quote that stands once in its note, though elsewhere than before, has only moved: `--write` corrects its `start` and
+`end` (code points of the text that `ask text` prints). A quote that is gone, or stands there twice, is for a person:
+the question is named, and exit status is 1 until it is revised.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import StudyError
+from ingest.read import read
+
+Line = dict[str, Any]
+
+
+def texts_of(notes: Path, lines: list[Line]) -> dict[str, str]:
+    """Return the text of each note that the lines quote, as it is stored; a note that is gone is left out."""
+    paths = {passage["path"] for line in lines for passage in line.get("gold_passages") or ()}
+    files = {path: notes / path for path in sorted(paths)}
+    return {path: read(file, file.read_bytes()).text for path, file in files.items() if file.is_file()}
+
+
+def anchor(line: Line, texts: Mapping[str, str]) -> tuple[Line, list[str]]:
+    """Return the case with its quotes where they stand now, and what keeps it from being right.
+
+    Args:
+        line: A case; those of its `gold_passages` that can't be found stay as they are.
+        texts: By path.
+    """
+    passages, wrong = [], []
+    for passage in line.get("gold_passages") or ():
+        path, quote = passage["path"], passage["quote"]
+        count = texts[path].count(quote) if path in texts else 0
+        if count == 1:
+            start = texts[path].index(quote)
+            passage = passage | {"start": start, "end": start + len(quote)}
+        else:
+            says = f"says {count} times" if count else "no longer says" if path in texts else "is gone, which said"
+            wrong.append(f"{line['id']}: {path} {says} {quote[:80]!r}; revise the question or its quote")
+        passages.append(passage)
+    return line | ({"gold_passages": passages} if passages else {}), wrong
+
+
+def main() -> None:
+    """Print how many quotes moved and which questions must be revised; correct the file if that is asked for."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--write"]
+    if len(arguments) != 2:
+        sys.exit("usage: python -m eval.anchor NOTES CASES [--write]")
+    notes, cases = map(Path, arguments)
+    try:
+        lines = [json.loads(line) for line in cases.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [anchor(line, texts) for texts in [texts_of(notes, lines)] for line in lines]
+    except (StudyError, OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    moved = sum(new != old for (new, _), old in zip(found, lines, strict=True))
+    if moved and "--write" in sys.argv:
+        beside = cases.with_suffix(".new")
+        beside.write_text("".join(json.dumps(new, ensure_ascii=False) + "\n" for new, _ in found), encoding="utf-8")
+        beside.replace(cases)
+    print(f"{len(lines)} questions; the quotes of {moved} moved")
+    if wrong := [message for _, messages in found for message in messages]:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
