@@ -1,6 +1,8 @@
 """The house keeps standing: imports go one way, each library has one door, the fast path stays light."""
 
 import ast
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,3 +143,29 @@ def test_set_up_once_everything_works_with_the_network_refused(settings: Assista
     settings = settings.model_copy(update={"home": settings.home.parent / "bare"})  # the model is prepared here, too
     done = run(code, settings)
     assert '"quote": "Zebras have black and white stripes, and live in herds."' in done.stdout, done.stderr
+
+
+def without_network() -> list[str]:
+    """Return the command that runs another one where there is no network interface, or nothing if that is forbidden."""
+    for command in (["unshare", "-n"], ["unshare", "-rn"]):
+        if shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    return []
+
+
+def test_a_machine_without_any_network_answers_from_a_fresh_start(settings: AssistantSettings) -> None:
+    apart = without_network()
+    if not apart:
+        pytest.skip("this machine lets nobody make a network namespace (unshare -rn)")
+    (settings.notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes, and live in herds.\n")
+    bare = settings.home.parent / "bare"  # the model is prepared here, too
+    environment = {"PATH": "/usr/bin:/bin", "STUDY_HOME": str(bare), "STUDY_NOTES": str(settings.notes)}
+    command = [*apart, sys.executable, "-c", "from ui.cli import run; run()", "What do zebras have?", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    document = json.loads(done.stdout)
+    assert (document["outcome"], document["citations"][0]["quote"]) == (
+        "quoted",
+        "Zebras have black and white stripes, and live in herds.",
+    )
+    assert "no model server at http://127.0.0.1:8000/v1" in document["notice"]
+    assert [line for line in done.stderr.splitlines() if "http" in line] == []
