@@ -292,7 +292,7 @@ def test_no_escape_sequence_of_a_note_reaches_the_terminal(notes: Path) -> None:
 def on_a_terminal(question: str, notes: Path) -> str:
     """Run `ask` on a pseudo-terminal and return all that it wrote."""
     leader, follower = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "200", "LINES": "24"}
     command = [sys.executable, "-c", "from ui.cli import main; main()", "answer", question]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=follower, stderr=follower, stdin=follower)
     os.close(follower)
@@ -320,6 +320,59 @@ def test_the_terminal_shows_the_answer_as_it_is_written(notes: Path, monkeypatch
     assert "Zebras have \x1b[1m**black**\x1b[0m and white stripes" in shown
     assert "Zebras have \r" in shown  # on the way there
     assert "zebra.md" in shown
+
+
+def test_an_answer_taller_than_the_screen_is_printed_whole_in_the_end(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes.\n")
+    ask("ingest")
+    reply = "\n".join(f"{n}. Zebras have black and white stripes [1]." for n in range(1, 31))
+    with FakeServer(reply, pause=0.002) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
+        shown = on_a_terminal("What do zebras have?", notes)
+    end = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown[shown.rindex("\x1b[2K") :])
+    assert [f"{n}. Zebras have" in end for n in (1, 15, 30)] == [True, True, True]
+
+
+def test_escapes_that_a_model_writes_never_reach_the_terminal(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (notes / "zebra.md").write_text("# Zebras\n\nZebras have black and white stripes.\n")
+    ask("ingest")
+    with FakeServer("Zebras \x1b]0;owned\x07have \x1b[2Jblack \u202eand white stripes [1].", pause=0.05) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
+        shown = on_a_terminal("What do zebras have?", notes)
+    assert "Zebras have black and white stripes" in shown
+    assert not re.search(r"\x1b\]|\x1b\[2J|\x07|\u202e", shown)
+
+
+def shell(line: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line in bash, in which `ask` is the command."""
+    function = f"ask() {{ {sys.executable} -c 'from ui.cli import run; run()' \"$@\"; }}\n"
+    return subprocess.run(["bash", "-c", function + line], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_json_and_explain_together_are_one_document_on_stdout_and_the_rest_on_stderr(corpus: None) -> None:
+    done = ask("What is FSDP?", "--json", "--explain")
+    jsonschema.validate(json.loads(done.stdout), SCHEMA)
+    assert "How this was found" in done.stderr
+
+
+def test_a_reader_that_goes_away_early_is_no_news(corpus: None) -> None:
+    done = shell("ask 'What is FSDP?' --explain | head -1")
+    assert done.stdout.startswith("(no model answered")
+    assert done.stderr == ""
+
+
+def test_an_output_that_nobody_reads_or_that_is_full_is_no_traceback(corpus: None) -> None:
+    assert shell("ask 'What is FSDP?' >&-").stderr == ""
+    if Path("/dev/full").exists():
+        done = shell("ask 'What is FSDP?' > /dev/full")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "Error: reading or writing failed: No space left on device; see that the disk and the output have room\n",
+        )
 
 
 def test_the_readme_shows_the_help_as_it_is() -> None:

@@ -5,6 +5,7 @@ Answers go to stdout, everything else to stderr. What is heavy is imported by th
 
 import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Generator
@@ -49,7 +50,9 @@ Examples:
 )
 @click.version_option(package_name="study-assistant")
 def main() -> None:
-    """Set the streams up for any text."""
+    """Set the streams up for any text; `ask … >&-` leaves none, and nobody to read it."""
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.BytesIO())
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.BytesIO())
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")

@@ -19,7 +19,9 @@ class Group(DefaultGroup):  # type: ignore[misc]
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(
-                f"{where}{error.strerror or error} (is STUDY_HOME a folder to write in?)"
-            ) from error
+            told = f"{error.filename}: {error.strerror or error} (is STUDY_HOME a folder to write in?)"
+            if not error.filename:
+                told = (
+                    f"reading or writing failed: {error.strerror or error}; see that the disk and the output have room"
+                )
+            raise click.ClickException(told) from error
