@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from assistant.answer import NOT_IN_THE_NOTES, Answer, answer
 from assistant.cite import readable
+from assistant.follow import Turn
 from assistant.retrieve import Passage
 from assistant.settings import AssistantSettings
 from assistant.support import supports
@@ -29,11 +30,16 @@ def asker(shelf: Shelf, settings: AssistantSettings, *, use_model: bool) -> Ask:
     """Return what answers a case, as `ask` would."""
 
     def ask(case: Case) -> Answer:
-        *_, last = answer(case.question, shelf, settings, use_model=use_model)
+        *_, last = answer(case.question, shelf, settings, use_model=use_model, history=history(case))
         assert isinstance(last, Answer)
         return last
 
     return ask
+
+
+def history(case: Case) -> tuple[Turn, ...]:
+    """Return the questions that came before a follow-up; what was answered is not known."""
+    return tuple(Turn(question, "") for question in case.asked_before)
 
 
 def rows(shelf: Shelf, cases: Sequence[Case], ask: Ask, *, at_once: int = 1) -> Iterator[tuple[Row, Answer]]:
@@ -85,7 +91,7 @@ def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: flo
         "notice": given.notice,
         "timings_ms": {step: round(took, 1) for step, took in given.timings_ms.items()},
     }
-    return Row(ANSWER, case.id, case.question, case.tags, values, {}, detail, ms)
+    return Row(ANSWER, case.id, case.question, case.kinds, values, {}, detail, ms)
 
 
 def _of_citations(given: Answer, text_of: Callable[[str], str | None]) -> dict[str, float]:

@@ -59,6 +59,11 @@ class Case:
     asked_before: tuple[str, ...] = ()
     """Earlier questions of the conversation, oldest first, where it is a follow-up."""
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """By what its scores are told apart: its tags, or else its kind."""
+        return self.tags or (self.kind,)
+
 
 class BadCases(StudyError):
     """A file of cases can't be used."""
@@ -103,11 +108,10 @@ def _case(line: dict[str, Any], answerable: bool) -> Case:
     answer = line.get("answer") or ""
     passages = tuple(Quote(one["path"], one["quote"]) for one in line.get("gold_passages") or ())
     docs = tuple(line.get("gold_docs") or dict.fromkeys(passage.path for passage in passages))
-    kind = line.get("kind", "open")
     return Case(
         id=str(line["id"]),
         question=line["question"],
-        kind=kind,
+        kind=line.get("kind", "open"),
         answerable=line.get("answerable", answerable),
         answers=tuple(line.get("answers") or ([answer] if answer else [])),
         gold_units=tuple(line.get("gold_units") or docs),
@@ -115,6 +119,6 @@ def _case(line: dict[str, Any], answerable: bool) -> Case:
         gold_sentences=tuple(line.get("gold_sentences") or ()),
         gold_passages=passages,
         options=tuple(Option(one["text"], bool(one["correct"])) for one in line.get("options") or ()),
-        tags=tuple(line.get("tags") or (kind,)),
+        tags=tuple(line.get("tags") or ()),
         asked_before=tuple(line.get("history") or ()),
     )

@@ -61,7 +61,7 @@ def rows(shelf: Shelf, cases: Sequence[Case], pick: Picker, *, top_k: int, at_on
         names = {"right": right, "with_notes": chosen, "without": blind}
         detail = {name: case.options[i].text if i is not None else "(unparsed)" for name, i in names.items()}
         detail["passages"] = ", ".join(dict.fromkeys(passage.chunk.path for passage in found.passages))
-        return Row(MCQ, case.id, case.question, case.tags, values, {}, detail, ms)
+        return Row(MCQ, case.id, case.question, case.kinds, values, {}, detail, ms)
 
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         yield from pool.map(one, filter(can_choose, cases))

@@ -15,6 +15,9 @@ from ingest.errors import StudyError
 
 BETTER, WORSE, CHANGED, NO_DIFFERENCE = "better", "worse", "changed", "no difference shown"
 
+LEAST_CHANGE = 0.001
+"""A smaller change of a mean is rounding: baselines keep five digits, processors differ in the seventh."""
+
 
 class NothingInCommon(StudyError):
     """The runs have no case in common."""
@@ -76,7 +79,7 @@ def _of_means(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Differ
     low, high = bootstrap(lambda drawn: float(change[drawn].mean()), len(change))
     binary = set(before.tolist()) | set(after.tolist()) <= {0.0, 1.0}
     p = mcnemar(before.tolist(), after.tolist()) if binary else None
-    verdict = _verdict(name, low, high, p)
+    verdict = _verdict(name, float(change.mean()), low, high, p)
     return Difference(suite, name, float(before.mean()), float(after.mean()), low, high, p, len(both), verdict)
 
 
@@ -91,11 +94,13 @@ def _of_statistic(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Di
         return of(*(part[drawn] for part in after)) - of(*(part[drawn] for part in before))
 
     low, high = bootstrap(change, len(pairs), resamples=1000)
-    return Difference(suite, name, *whole, low, high, None, len(pairs), _verdict(name, low, high, None))
+    return Difference(
+        suite, name, *whole, low, high, None, len(pairs), _verdict(name, whole[1] - whole[0], low, high, None)
+    )
 
 
-def _verdict(name: str, low: float, high: float, p: float | None) -> str:
-    if low <= 0 <= high or (p is not None and p > 0.05):
+def _verdict(name: str, change: float, low: float, high: float, p: float | None) -> str:
+    if abs(change) < LEAST_CHANGE or low <= 0 <= high or (p is not None and p > 0.05):
         return NO_DIFFERENCE
     if name in NEITHER:
         return CHANGED

@@ -50,7 +50,7 @@ def rows(
         best = found.passages[0].chunk.path if found.passages else ""
         detail = {"answered": verdict.answerable, "threshold": verdict.threshold, "best": best}
         values = {name: float(flag) for name, flag in value.items()}
-        yield Row(REFUSAL, case.id, case.question, case.tags, values, facts, detail, ms)
+        yield Row(REFUSAL, case.id, case.question, case.kinds, values, facts, detail, ms)
 
 
 def curve(rows: Sequence[Row]) -> list[Point]:

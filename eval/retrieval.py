@@ -57,7 +57,7 @@ def rows(
             values |= _scores("passage_", [passage.chunk.id for passage in found.candidates], gold[case.id])
         values["words_shown"] = float(sum(len(passage.chunk.text.split()) for passage in found.passages))
         detail = {"gold": list(case.gold_units), "found": ranked[:SHOWN], "passages": _places(found.passages)}
-        yield Row(RETRIEVAL, case.id, case.question, case.tags, values, {}, detail, ms)
+        yield Row(RETRIEVAL, case.id, case.question, case.kinds, values, {}, detail, ms)
 
 
 def _scores(name: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assistant import prompt, retrieve
+from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
 from eval import answering, choosing, refusal, retrieval
@@ -82,6 +83,10 @@ class Bench:
     def at_once(self) -> int:
         """How many questions are asked at the same time."""
         return answering.AT_ONCE if self.model else 1
+
+    def searched(self, case: Case) -> str:
+        """Return what is searched for: the question, or what a follow-up becomes."""
+        return standalone(case.question, answering.history(case), self.model)
 
     def watched(self, suite: str, rows: Iterable[Thing], total: int) -> Iterator[Thing]:
         """Yield rows, telling how far it is."""
@@ -157,7 +162,13 @@ def _retrieval(bench: Bench) -> Iterable[Row]:
 def _refusal(bench: Bench) -> Iterable[Row]:
     every = [*bench.cases, *bench.others]
     found = refusal.rows(
-        bench.shelf, every, bench.units, bench.calibration, top_k=bench.settings.top_k, reranker=bench.reranker
+        bench.shelf,
+        every,
+        bench.units,
+        bench.calibration,
+        top_k=bench.settings.top_k,
+        reranker=bench.reranker,
+        ask=bench.searched,
     )
     return bench.watched(REFUSAL, found, len(every))
 

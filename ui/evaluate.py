@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import click
 from ui.group import Group
 
 if TYPE_CHECKING:
+    from assistant.journal import Feedback, Kept
+    from assistant.settings import AssistantSettings
     from eval.compare import Difference
     from eval.metrics import Estimate
     from eval.runs import Run, Runs
@@ -75,14 +78,21 @@ def _runs() -> "Runs":
 @evaluate.command()
 @_what
 @_json
+@click.option("--mine", is_flag=True, help="Your own cases (`ask eval keep`), on your own index.")
 def run(
-    notes: Path | None, cases: Path | None, suites: tuple[str, ...], limit: int, no_llm: bool, as_json: bool
+    notes: Path | None, cases: Path | None, suites: tuple[str, ...], limit: int, no_llm: bool, as_json: bool, mine: bool
 ) -> None:
     """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
+    from eval.mine import plan_mine
     from eval.suite import run as scoring
     from ui import open as opening
 
+    if mine and (notes or cases):
+        raise click.UsageError("--mine has its own notes and cases; leave --notes and --cases out")
     plan = _plan(notes, cases, suites, limit, no_llm)
+    if mine:
+        own = plan_mine(opening.settings(), use_model=not no_llm)
+        plan = replace(own, limit=limit, suites=plan.suites if suites else own.suites)
     with _bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
     path = _runs().add(scored.run, scored.rows)
@@ -115,8 +125,6 @@ def history(limit: int, as_json: bool) -> None:
 @_json
 def show(name: str, worst: int, as_json: bool) -> None:
     """Show a run's scores and its worst cases; RUN is an id, its beginning, or `last`."""
-    from dataclasses import asdict
-
     from eval.compare import worst_rows
     from ui import open as opening
 
@@ -143,8 +151,6 @@ def show(name: str, worst: int, as_json: bool) -> None:
 @_json
 def compare(before: str, after: str, as_json: bool) -> None:
     """Hold a run against another of the same cases: what is better, what is worse, what may be chance."""
-    from dataclasses import asdict
-
     from eval.compare import compare as comparing
     from eval.compare import require_common
     from ui import open as opening
@@ -162,6 +168,120 @@ def compare(before: str, after: str, as_json: bool) -> None:
         if was != now:
             click.echo(f"{name}: {was} → {now}")
     click.echo("\n".join(map(difference_text, found)))
+
+
+@evaluate.command()
+@_what
+@click.option("--baseline", type=click.Path(path_type=Path), help="What was accepted; by default the shipped file.")
+@click.option("--mine", is_flag=True, help="Your own cases against their own baseline.")
+@_json
+def gate(
+    notes: Path | None,
+    cases: Path | None,
+    suites: tuple[str, ...],
+    limit: int,
+    no_llm: bool,
+    baseline: Path | None,
+    mine: bool,
+    as_json: bool,
+) -> None:
+    """Score, and fail with exit status 1 where a score is worse than what was accepted, beyond chance.
+
+    \b
+    Examples:
+      ask eval gate                  retrieval and refusal on the shipped questions
+      ask eval gate --mine
+    """
+    from eval.gate import BASELINE, check, load_baseline, worse
+    from eval.mine import baseline_path, plan_mine
+    from eval.suite import run as scoring
+    from ui import open as opening
+
+    settings = opening.settings()
+    plan = _plan(notes, cases, suites, limit, no_llm, default="retrieval refusal")
+    if mine:
+        own = plan_mine(settings, use_model=not no_llm)
+        plan = replace(own, limit=limit, suites=plan.suites if suites else own.suites)
+    elif not set(plan.suites) & {"answer", "mcq"}:
+        plan = replace(plan, use_model=False)  # follow-ups must not depend on who happens to be served
+    path = baseline or (baseline_path(settings) if mine else BASELINE)
+    accepted = load_baseline(path)
+    with _bars() as tell:
+        scored = scoring(plan, settings, progress=tell, notice=_notice)
+    kept = _runs().add(scored.run, scored.rows)
+    found = check(accepted, scored.rows, path)
+    fallen = worse(found)
+    if as_json:
+        told = {"run": scored.run.id, "accepted": accepted.head["run"], "passed": not fallen, "rows": str(kept)}
+        opening.print_json(told | {"differences": [asdict(one) for one in found]})
+    else:
+        click.echo("\n".join(map(difference_text, found)))
+        click.echo(f"run {scored.run.id} against {accepted.head['run']}: {_gate_text(len(fallen))}")
+    if fallen:
+        sys.exit(1)
+
+
+def _gate_text(fallen: int) -> str:
+    return f"{fallen} scores are worse beyond chance" if fallen else "nothing is worse beyond chance"
+
+
+@evaluate.command()
+@click.argument("name", metavar="RUN")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Where to write it; by default the shipped file.")
+@click.option("--mine", is_flag=True, help="As the baseline of your own cases.")
+def accept(name: str, baseline: Path | None, mine: bool) -> None:
+    """Accept a run: `ask eval gate` holds later ones against it."""
+    from eval.gate import BASELINE, save_baseline
+    from eval.mine import baseline_path
+    from ui import open as opening
+
+    runs = _runs()
+    found = runs.get(name)
+    path = baseline or (baseline_path(opening.settings()) if mine else BASELINE)
+    count = save_baseline(path, found, runs.rows(found.id))
+    click.echo(f"{path}: {count} rows of run {found.id}")
+
+
+@evaluate.command()
+@click.argument("answer_id", metavar="[ANSWER]", type=int, required=False)
+@click.option("--note", default="", help="The note that has the right answer, relative to the notes folder.")
+@click.option("--answer", default="", help="The right answer.")
+@click.option("--not-in-notes", is_flag=True, help="The right answer is that your notes don't say.")
+def keep(answer_id: int | None, note: str, answer: str, not_in_notes: bool) -> None:
+    """Make a wrong answer a case of your own: by default the last one you gave a thumbs-down.
+
+    \b
+    Examples:
+      ask eval keep --note networking/ports.md
+      ask eval keep 17 --not-in-notes
+    """
+    from eval.mine import case_from, cases_path, keep_case
+    from ui import open as opening
+
+    settings = opening.settings()
+    kept, feedback = _wrong_answer(settings, answer_id)
+    if note:
+        note = opening.shelf(settings).relative(Path(note))
+    case = case_from(kept, feedback, note=note, answer=answer, not_in_notes=not_in_notes)
+    path = cases_path(settings)
+    new = keep_case(path, case)
+    click.echo(f"{'kept' if new else 'kept anew'}: {case['id']} in {path}; `ask eval --mine` scores it")
+
+
+def _wrong_answer(settings: "AssistantSettings", answer_id: int | None) -> "tuple[Kept, Feedback | None]":
+    from assistant.errors import NoSuchAnswer
+    from assistant.journal import Journal
+
+    with contextlib.closing(Journal.of(settings)) as journal:
+        down = [one for one in journal.feedbacks(answer_id or 0) if not one.good]
+        if not down and answer_id is None:
+            raise click.ClickException("no answer has a thumbs-down yet; name one: ask eval keep ANSWER")
+        feedback = down[-1] if down else None
+        wanted = answer_id if answer_id is not None else down[-1].answer
+        found = journal.answer(wanted)
+    if found is None:
+        raise NoSuchAnswer(wanted)
+    return found, feedback
 
 
 def difference_text(one: "Difference") -> str:

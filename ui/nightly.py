@@ -94,9 +94,9 @@ class NightRunning(StudyError):
 # ---------------------------------------------------------------------------------------------------- the steps
 
 
-def steps_of(shelf: "Shelf") -> list[Step]:
-    """Return what is done every night, in order. Later: staleness, gate."""
-    return [Step("sync", partial(_sync, shelf))]
+def steps_of(shelf: "Shelf", settings: "AssistantSettings") -> list[Step]:
+    """Return what is done every night, in order. Later: staleness, between the two."""
+    return [Step("sync", partial(_sync, shelf)), Step("gate", partial(_gate, settings))]
 
 
 def _sync(shelf: "Shelf") -> Detail:
@@ -111,6 +111,25 @@ def _sync(shelf: "Shelf") -> Detail:
         "removed": len(report.removed),
         "remark": report.remark,
     }
+
+
+def _gate(settings: "AssistantSettings") -> Detail:
+    """Score the learner's own cases and warn of what fell; nothing is rolled back."""
+    from eval.mine import score_mine
+    from ui.show import line_of
+
+    found = score_mine(settings)
+    if found is None:
+        return {"cases": 0}
+    warnings = [
+        f"{one.suite} {one.metric} fell from {one.before:.3f} to {one.after:.3f} on your own cases; "
+        f"see: ask eval show {found.scored.run.id}"
+        for one in found.worse
+    ]
+    for warning in warnings:
+        click.echo(line_of(warning), err=True)
+    cases = len({row.case for row in found.scored.rows})
+    return {"run": found.scored.run.id, "cases": cases, "worse": len(warnings), "warnings": warnings}
 
 
 def run_night(
@@ -358,7 +377,7 @@ def _one_night(settings: "AssistantSettings", folder: Path) -> Night:
     with only_one(folder):
         shelf = opening.shelf(settings)  # anew each night: the model need not stay in memory all day
         try:
-            night = run_night(steps_of(shelf), tell=lambda line: click.echo(line_of(line), err=True))
+            night = run_night(steps_of(shelf, settings), tell=lambda line: click.echo(line_of(line), err=True))
         finally:
             shelf.close()
         keep(folder, night)

@@ -1,0 +1,136 @@
+"""From use to tests: an answer that was wrong becomes a case of the learner's own, and stays one.
+
+    STUDY_HOME/learners/NAME/cases.jsonl       a case a line, in the form of eval/cases.py
+    STUDY_HOME/learners/NAME/baseline.jsonl    what they came to when they were first scored
+
+`ask eval --mine` scores them on the learner's own index; the nightly run does, too, and warns.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.journal import Feedback, Kept, folder_of
+from assistant.settings import AssistantSettings
+from eval.cases import read_cases
+from eval.compare import Difference
+from eval.gate import NoBaseline, check, extend_baseline, load_baseline, save_baseline, worse
+from eval.runs import Runs
+from eval.score import ANSWER, REFUSAL, RETRIEVAL
+from eval.suite import Plan, Scored, run
+from ingest.errors import StudyError
+from ingest.sync import Progress
+
+
+class NothingToScore(StudyError):
+    """A wrong answer without a right one is no case."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__(
+            f"say what is right for “{question[:60]}”: the note that has the answer (--note PATH), "
+            "or that your notes don't have it (--not-in-notes)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What scoring the learner's cases came to."""
+
+    scored: Scored
+    worse: tuple[Difference, ...]
+    """Scores that fell beyond chance."""
+    added: int
+    """Rows that the baseline has now and had not."""
+
+
+def cases_path(settings: AssistantSettings) -> Path:
+    """Return the learner's file of cases."""
+    return folder_of(settings) / "cases.jsonl"
+
+
+def baseline_path(settings: AssistantSettings) -> Path:
+    """Return what was accepted for them."""
+    return folder_of(settings) / "baseline.jsonl"
+
+
+def case_from(
+    kept: Kept, feedback: Feedback | None = None, *, note: str = "", answer: str = "", not_in_notes: bool = False
+) -> dict[str, Any]:
+    """Return the case that an answer of the journal becomes.
+
+    Args:
+        kept: The answer.
+        feedback: What the learner said of it.
+        note: Path of the note that has the right answer, by default the one that the feedback names.
+        answer: The right answer.
+        not_in_notes: The right answer is that the notes don't say.
+
+    Raises:
+        NothingToScore: Nobody said what is right.
+    """
+    right = "" if not_in_notes else note or (feedback.note if feedback else "")
+    if not (right or answer or not_in_notes or kept.outcome == "not_in_notes"):
+        raise NothingToScore(kept.question)
+    return {
+        "id": f"journal-{kept.id}",
+        "question": str(kept.document.get("standalone") or kept.question),
+        "kind": "open",
+        "tags": ["from use"],
+        "answerable": not not_in_notes,
+        "answer": answer,
+        "gold_docs": [right] if right else [],
+        "wrong": feedback.wrong if feedback else "",
+        "given": kept.document["answer"],
+        "shown": [{"path": one["path"], "start": one["start"], "end": one["end"]} for one in kept.document["passages"]],
+    }
+
+
+def keep_case(path: Path, case: dict[str, Any]) -> bool:
+    """Write a case into a file of cases, in place of one with the same id; return whether it is new."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    others = [line for line in lines if line.strip() and json.loads(line).get("id") != case["id"]]
+    new = len(others) == len([line for line in lines if line.strip()])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in [*others, json.dumps(case, ensure_ascii=False)])
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return new
+
+
+def plan_mine(settings: AssistantSettings, *, use_model: bool = True) -> Plan:
+    """Return what is scored: the learner's cases on the index as it is published."""
+    suites = (RETRIEVAL, REFUSAL, ANSWER) if use_model else (RETRIEVAL, REFUSAL)
+    return Plan(settings.notes.expanduser().resolve(), cases_path(settings), suites, use_model=use_model, mine=True)
+
+
+def score_mine(
+    settings: AssistantSettings,
+    *,
+    notice: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
+) -> Night | None:
+    """Score the learner's cases and hold them against what they came to before; None: there are none yet.
+
+    The first score of a case is its baseline. Nothing is ever rolled back.
+    """
+    path = cases_path(settings)
+    if not path.is_file() or not read_cases(path):
+        return None
+    scored = run(plan_mine(settings), settings, notice=notice, progress=progress)
+    runs = Runs(settings.home)
+    try:
+        runs.add(scored.run, scored.rows)
+    finally:
+        runs.close()
+    accepted = baseline_path(settings)
+    try:
+        fallen = worse(check(load_baseline(accepted), scored.rows, accepted))
+    except NoBaseline:
+        return Night(scored, (), save_baseline(accepted, scored.run, scored.rows))
+    return Night(scored, tuple(fallen), extend_baseline(accepted, scored.rows))
