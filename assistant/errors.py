@@ -3,10 +3,18 @@
 StudyError                  (ingest.errors)
 ├── QuestionRejected        an empty or endless question
 ├── NoSuchCourse            a course that no note belongs to
+├── NotCovered              a topic that the notes say too little about to ask questions
+├── ItemsUnavailable        the file of the quiz items is locked, damaged or of a newer version of this program
+│   └── ItemsFull           no room on its disk
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
 ├── NoSuchAnswer            an answer that is not in the journal
+<<<<<<< HEAD
 ├── NoSuchConversation      a conversation that is not in it
+=======
+├── ClockWrong              the clock is behind the last review, or far ahead of it
+├── NotEnoughReviews        too few reviews to fit the schedule to
+>>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -22,6 +30,7 @@ StudyError                  (ingest.errors)
     └── AnswerUnparsable    JSON was asked for, and this is not it
 """
 
+from datetime import datetime
 from pathlib import Path
 
 from ingest.errors import StudyError
@@ -57,12 +66,48 @@ class NoSuchAnswer(StudyError):
         super().__init__(f"there is no answer {id_} in the journal" if id_ else "nothing was asked yet")
 
 
+<<<<<<< HEAD
 class NoSuchConversation(StudyError):
     """No conversation of that number was kept."""
 
     def __init__(self, id_: int) -> None:
         what = f"no conversation {id_}" if id_ else "no conversation yet"
         super().__init__(f"the journal has {what}; see: ask chat --list")
+=======
+class NotCovered(StudyError):
+    """The notes don't say enough about a topic."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"your notes don't say enough about {topic} to ask questions; name another topic, or none")
+
+
+class ItemsUnavailable(StudyError):
+    """The quiz items can't be read or written."""
+
+
+class ItemsFull(ItemsUnavailable):
+    """The disk filled up while items were kept; what was there is there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"the disk of {folder} is full: no item was kept; free some space")
+
+
+class ClockWrong(StudyError):
+    """The clock can't be right, and a review would get a wrong date for good."""
+
+    def __init__(self, now: float, last: float) -> None:
+        shown, before = (datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M") for moment in (now, last))
+        super().__init__(
+            f"the clock shows {shown}, and the last review was on {before}; set the clock, or say --clock-is-right"
+        )
+
+
+class NotEnoughReviews(StudyError):
+    """The log is too short to learn from."""
+
+    def __init__(self, there: int, wanted: int) -> None:
+        super().__init__(f"the log has {there} reviews, and {wanted} are needed to fit the schedule; review some more")
+>>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 
 
 class ServerError(StudyError):

@@ -6,22 +6,22 @@ tables of the same file: whoever needs a table appends its SQL to `MIGRATIONS`, 
 `Journal.rows` and `Journal.transaction`.
 """
 
-import contextlib
 import json
 import re
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
+=======
+from assistant.database import Database
+from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
+>>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 from assistant.settings import AssistantSettings
 
-PATIENCE = 5.0
-"""Seconds to wait for another process that writes: it does so for some milliseconds at a time."""
 MIGRATIONS = (
     """
     CREATE TABLE conversations (
@@ -50,6 +50,28 @@ MIGRATIONS = (
     CREATE TRIGGER answers_last BEFORE DELETE ON answers BEGIN SELECT RAISE (ABORT, 'answers stay'); END;
     CREATE TRIGGER feedback_stays BEFORE UPDATE ON feedback BEGIN SELECT RAISE (ABORT, 'feedback stays'); END;
     CREATE TRIGGER feedback_lasts BEFORE DELETE ON feedback BEGIN SELECT RAISE (ABORT, 'feedback stays'); END;
+    """,
+    """
+    CREATE TABLE reviews (
+        n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, item TEXT NOT NULL, at REAL NOT NULL,
+        rating INTEGER NOT NULL CHECK (rating BETWEEN 1 AND 4), correct INTEGER, given TEXT NOT NULL,
+        graded_by TEXT NOT NULL, why TEXT NOT NULL, took_ms INTEGER NOT NULL, source TEXT NOT NULL,
+        kind TEXT NOT NULL, question TEXT NOT NULL, objective TEXT NOT NULL, path TEXT NOT NULL
+    );
+    CREATE INDEX reviews_item ON reviews (item);
+    CREATE TABLE corrections (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, review TEXT NOT NULL REFERENCES reviews (id), at REAL NOT NULL,
+        rating INTEGER NOT NULL CHECK (rating BETWEEN 1 AND 4), correct INTEGER, why TEXT NOT NULL
+    );
+    CREATE INDEX corrections_review ON corrections (review);
+    CREATE TABLE fits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, parameters TEXT NOT NULL, reviews INTEGER NOT NULL
+    );
+    CREATE TRIGGER reviews_stay BEFORE UPDATE ON reviews BEGIN SELECT RAISE (ABORT, 'reviews stay as they are'); END;
+    CREATE TRIGGER reviews_last BEFORE DELETE ON reviews BEGIN SELECT RAISE (ABORT, 'reviews stay'); END;
+    CREATE TRIGGER corrections_stay BEFORE UPDATE ON corrections
+        BEGIN SELECT RAISE (ABORT, 'corrections stay as they are'); END;
+    CREATE TRIGGER corrections_last BEFORE DELETE ON corrections BEGIN SELECT RAISE (ABORT, 'corrections stay'); END;
     """,
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
@@ -119,96 +141,21 @@ class Feedback:
     """The note that has the right answer; often empty."""
 
 
-class Journal:
+class Journal(Database):
     """One learner's journal; safe to use from several threads, and beside other processes.
 
     Every method may raise JournalUnavailable: another program holds the file, or it can't be read or written.
     """
 
+    unavailable, full = JournalUnavailable, JournalFull
+
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "journal.db"
-        self._lock = threading.RLock()
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise JournalUnavailable(
-                f"{folder} can't be made: {error.strerror}; set STUDY_HOME to another folder"
-            ) from error
-        with self._errors():
-            self._db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-            try:
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA foreign_keys = ON")
-                self._migrate()
-            except BaseException:
-                self._db.close()
-                raise
+        super().__init__(folder / "journal.db", MIGRATIONS)
 
     @classmethod
     def of(cls, settings: AssistantSettings) -> "Journal":
         """Return the journal of the learner that the settings name."""
         return cls(folder_of(settings))
-
-    def _migrate(self) -> None:
-        if self._version() == len(MIGRATIONS):
-            return
-        self._db.execute("PRAGMA journal_mode = WAL")  # kept in the file; only the first to open it may set it
-        with self.transaction():
-            found = self._version()
-            if found > len(MIGRATIONS):
-                raise JournalUnavailable(
-                    f"{self.path} was written by a newer version of this program; update the program"
-                )
-            for script in MIGRATIONS[found:]:
-                for statement in _statements(script):
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code == sqlite3.SQLITE_FULL:
-                raise JournalFull(self.path.parent) from error
-            if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                told = "another program has locked it; close that one and try again"
-            elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                told = f"it is damaged ({error}); move it away, or put a backup in its place"
-            else:
-                told = f"{error}; check the file and its folder, or set STUDY_HOME to another one"
-            raise JournalUnavailable(f"{self.path} can't be used: {told}") from error
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything written inside by the connection that is given happens, or nothing does.
-
-        Raises:
-            JournalFull: There was no room; nothing happened.
-        """
-        with self._lock, self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite ends it by itself where the disk is full
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """Return what a query finds."""
-        with self._lock, self._errors():
-            return self._db.execute(query, values).fetchall()
 
     # ---------------------------------------------------------------------------------------------- asked, answered
 
@@ -350,18 +297,6 @@ class Journal:
         )
         return [Feedback(id_, of, given, bool(good), wrong, note) for id_, of, given, good, wrong, note in rows]
 
-    # ------------------------------------------------------------------------------------------------- the file
-
-    def backup(self, to: Path) -> None:
-        """Write a copy of the journal, whole and of one moment, to a file, while others go on writing."""
-        with self._lock, self._errors(), contextlib.closing(sqlite3.connect(to)) as copy:
-            self._db.backup(copy)
-
-    def check(self) -> str:
-        """Return what is wrong with the file; empty where nothing is."""
-        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
-        return "" if found == ["ok"] else "; ".join(found)
-
 
 def folder_of(settings: AssistantSettings) -> Path:
     """Return the folder of the learner that the settings name."""
@@ -379,13 +314,3 @@ def _json(value: Any) -> str:
 def _clean(text: str) -> str:
     """Return text without lone surrogates, which models can send and SQLite refuses."""
     return text.encode(errors="replace").decode()
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script: `executescript` would commit what was begun."""
-    statement = ""
-    for part in script.split(";"):
-        statement += f"{part};"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

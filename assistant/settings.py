@@ -53,10 +53,17 @@ class AssistantSettings(IngestSettings):
     llm_seed: int = 0
     """Makes sampling repeatable where the server can."""
 
+    review_retention: float = Field(default=0.9, ge=0.7, le=0.99)
+    """Chance of recall at which an item comes back: higher means more reviews."""
+
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with every setting that can change an answer."""
+<<<<<<< HEAD
         told = self.model_dump(mode="json", include=_TELLING)
+=======
+        told = self.model_dump(mode="json", exclude={"home", "notes", "learner", "review_retention", *_secrets()})
+>>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -46,6 +46,8 @@ ONE_DOOR = {
     "platformdirs": {"ingest/settings.py", "ui/client.py"},
     "pydantic_settings": {"ingest/settings.py"},
     "Stemmer": {"assistant/words.py"},
+    "fsrs": {"assistant/review.py"},
+    "genanki": {"assistant/deck.py"},
     "apscheduler": {"ui/nightly.py"},
     "click_default_group": {"ui/group.py"},
 }

@@ -142,10 +142,10 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_table_that_is_added_later_joins_the_old_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Journal(tmp_path)
     old.asked(document())
-    later = "CREATE TABLE reviews (id INTEGER PRIMARY KEY, grade INTEGER NOT NULL); CREATE INDEX g ON reviews (grade);"
+    later = "CREATE TABLE later (id INTEGER PRIMARY KEY, grade INTEGER NOT NULL); CREATE INDEX g ON later (grade);"
     monkeypatch.setattr(journals, "MIGRATIONS", (*MIGRATIONS, later))
     new = Journal(tmp_path)
-    assert new.rows("SELECT count(*) FROM reviews") == [(0,)]
+    assert new.rows("SELECT count(*) FROM later") == [(0,)]
     assert [kept.id for kept in new.since(0)] == [1]
     monkeypatch.undo()
     with pytest.raises(JournalUnavailable, match="was written by a newer version of this program; update"):

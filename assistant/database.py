@@ -1,0 +1,133 @@
+"""One SQLite file of the user's own: made, brought up to date, read and written, with its errors as ours.
+
+WAL, so that readers never wait; synchronous FULL, so that what was acknowledged is on the disk; and a busy timeout,
+so that processes write in turns.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ingest.errors import StudyError
+
+PATIENCE = 5.0
+"""Seconds to wait for another process that writes: it does so for some milliseconds at a time."""
+
+
+class Database:
+    """A file and one connection to it; safe to use from several threads, and beside other processes."""
+
+    unavailable: ClassVar[type[StudyError]]
+    """What can't be read or written; takes a message."""
+    full: ClassVar[Callable[..., StudyError]]
+    """A full disk; takes the folder on it."""
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: Where it is.
+            migrations: SQL that leads from each version of the file to the next, the first from nothing.
+        """
+        self.path = path
+        self._migrations = migrations
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise type(self).unavailable(
+                f"{path.parent} can't be made: {error.strerror}; set STUDY_HOME to another folder"
+            ) from error
+        with self._errors():
+            self._db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            try:
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._migrate()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _migrate(self) -> None:
+        if self._version() == len(self._migrations):
+            return
+        self._db.execute("PRAGMA journal_mode = WAL")  # kept in the file; only the first to open it may set it
+        with self.transaction():
+            found = self._version()
+            if found > len(self._migrations):
+                raise type(self).unavailable(
+                    f"{self.path} was written by a newer version of this program; update the program"
+                )
+            for script in self._migrations[found:]:
+                for statement in _statements(script):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(self._migrations)}")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_FULL:
+                raise type(self).full(self.path.parent) from error
+            if code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                told = "another program has locked it; close that one and try again"
+            elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                told = f"it is damaged ({error}); move it away, or put a backup in its place"
+            else:
+                told = f"{error}; check the file and its folder, or set STUDY_HOME to another one"
+            raise type(self).unavailable(f"{self.path} can't be used: {told}") from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything written inside by the connection that is given happens, or nothing does.
+
+        Raises:
+            StudyError: `full`: there was no room; nothing happened.
+        """
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite ends it by itself where the disk is full
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """Return what a query finds."""
+        with self._lock, self._errors():
+            return self._db.execute(query, values).fetchall()
+
+    def backup(self, to: Path) -> None:
+        """Write a copy, whole and of one moment, to a file, while others go on writing."""
+        with self._lock, self._errors(), contextlib.closing(sqlite3.connect(to)) as copy:
+            self._db.backup(copy)
+
+    def check(self) -> str:
+        """Return what is wrong with the file; empty where nothing is."""
+        found = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
+        return "" if found == ["ok"] else "; ".join(found)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script: `executescript` would commit what was begun."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,188 @@
+"""A quiz: items of the notes, asked before or made now, each checked before anyone sees it.
+
+    items that are there and were not asked yet → made by the model from passages, or by rule → kept → yielded
+
+Nothing is made twice: what passed is kept for all learners, and a quiz begins with what is there.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Collection, Generator
+from dataclasses import dataclass
+
+from assistant import cards
+from assistant.author import write
+from assistant.cards import Made
+from assistant.errors import NotCovered
+from assistant.facts import Fact, Source, every, source
+from assistant.grade import Model
+from assistant.items import Item, Items
+from assistant.refuse import judge, load_calibration
+from assistant.retrieve import retrieve
+from assistant.settings import AssistantSettings
+from ingest.chunk import Chunk
+from ingest.ledger import Note
+from ingest.shelf import Shelf
+
+MOST_NOTES = 200
+"""Notes that are read for one quiz; where there are more, those with the fewest items."""
+ABOUT = 30
+"""Chunks that are about a topic, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a quiz shall be like."""
+
+    wanted: int = 10
+    """Most items."""
+    topic: str = ""
+    """What it is about, in words; empty: all notes, evenly."""
+    objective: str = ""
+    """What the items made now serve to learn; empty: the headings above their evidence."""
+    course: str = ""
+    """Sub-folder of the notes to stay in; empty: all."""
+    kinds: frozenset[str] = frozenset()
+    """Kinds of items; empty: all."""
+    fresh: bool = False
+    """Make all of them now."""
+    seed: int = 0
+
+
+def quiz(
+    shelf: Shelf,
+    settings: AssistantSettings,
+    items: Items,
+    wish: Wish,
+    *,
+    model: Model | None = None,
+    asked: Collection[str] = (),
+) -> Generator[Made, None, None]:
+    """Yield the items of a quiz as they are found or made, and what was rejected on the way.
+
+    Args:
+        shelf: The notes.
+        settings: What the user set.
+        items: Where items are kept: what passes is added.
+        wish: What it shall be like.
+        model: Writes the items; None: they are made by rule.
+        asked: Ids of items that this learner was asked already.
+
+    Raises:
+        NotCovered: The notes don't say enough about the topic.
+        NotIndexed, IndexMismatch, IndexUnavailable: There is nothing to ask about.
+    """
+    about = _about(shelf, settings, wish) if wish.topic else []
+    near = {chunk.id: rank for rank, chunk in enumerate(about)}
+    existing = items.active()
+    passed = 0
+    if not wish.fresh:
+        for item in _fitting(existing, wish, near, asked):
+            if passed == wish.wanted:
+                return
+            passed += 1
+            yield item
+    sources = _sources(shelf, wish, about, existing)
+    making = _write if model else _by_rule
+    for made in making(shelf, sources, about, existing, wish, wish.wanted - passed, model):  # type: ignore[arg-type]
+        if isinstance(made, Item):
+            items.add([made])
+        else:
+            items.reject([(made.reason, made.item)])
+        yield made
+
+
+def _about(shelf: Shelf, settings: AssistantSettings, wish: Wish) -> list[Chunk]:
+    """Return the chunks that a topic is in, the nearest first."""
+    found = retrieve(wish.topic, shelf.view(), shelf.embedder, top_k=settings.top_k, course=wish.course)
+    if not judge(found, load_calibration(shelf.embedder.model, settings.home)).answerable:
+        raise NotCovered(wish.topic)
+    return [passage.chunk for passage in found.candidates[:ABOUT]]
+
+
+def _fitting(existing: list[Item], wish: Wish, near: dict[str, int], asked: Collection[str]) -> list[Item]:
+    """Return the items that are there and fit, taken in turns from the notes."""
+    found = [
+        item
+        for item in existing
+        if item.id not in asked
+        and (not wish.kinds or item.kind in wish.kinds)
+        and (not wish.course or item.evidence.course == wish.course)
+        and (not wish.objective or item.objective == wish.objective)
+        and (not near or item.evidence.chunk in near)
+    ]
+    if near:
+        return sorted(found, key=lambda item: near[item.evidence.chunk])
+    turns: Counter[str] = Counter()
+    placed = []
+    for item in found:
+        placed.append((turns[item.evidence.path], item))
+        turns[item.evidence.path] += 1
+    return [item for _, item in sorted(placed, key=lambda pair: pair[0])]
+
+
+def _sources(shelf: Shelf, wish: Wish, about: list[Chunk], existing: list[Item]) -> list[Source]:
+    """Return the notes to make items from, those with the fewest items first."""
+    view, ledger = shelf.view(), shelf.ledger
+    paths = {chunk.path for chunk in about}
+    notes = [note for note in ledger.notes().values() if note.version and (not paths or note.path in paths)]
+    if wish.course:
+        notes = [note for note in notes if note.path.startswith(f"{wish.course}/")]
+    count = Counter(item.evidence.path for item in existing)
+    order = random.Random(wish.seed)
+
+    def fewest_first(note: Note) -> tuple[int, float]:
+        return count[note.path], order.random()
+
+    chosen = sorted(notes, key=fewest_first)[:MOST_NOTES]
+    return [found for note in chosen if (found := source(note, view, ledger))]
+
+
+def _by_rule(
+    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, wanted: int, _: None
+) -> Generator[Made, None, None]:
+    facts = every(sources)
+    near = {chunk.id: rank for rank, chunk in enumerate(about)}
+
+    def rank(fact: Fact) -> int:
+        return near[fact.evidence.chunk]
+
+    ranked = sorted((fact for fact in facts if fact.evidence.chunk in near), key=rank) if about else None
+    yield from cards.make(
+        facts,
+        {one.version: one for one in sources},
+        wanted=wanted,
+        existing=existing,
+        embed=shelf.embedder.encode,
+        seed=wish.seed,
+        ranked=ranked,
+        kinds=wish.kinds,
+        objective=wish.objective,
+    )
+
+
+def _write(
+    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, wanted: int, model: Model
+) -> Generator[Made, None, None]:
+    yield from write(
+        model,
+        about or _spread(sources, existing, wish.seed),
+        {one.version: one for one in sources},
+        wanted=wanted,
+        existing=existing,
+        embed=shelf.embedder.encode,
+        kinds=wish.kinds,
+        objective=wish.objective,
+    )
+
+
+def _spread(sources: list[Source], existing: list[Item], seed: int) -> list[Chunk]:
+    """Return all chunks in turns from the notes, those without items first, in an order of their own in each note."""
+    used = Counter(item.evidence.chunk for item in existing)
+    order = random.Random(seed)
+    ranked: list[tuple[int, int, Chunk]] = []
+    for one in sources:
+        chunks = [chunk for chunk in one.chunks if len(chunk.words.split()) >= 40]
+        order.shuffle(chunks)
+        ranked += [(used[chunk.id], turn, chunk) for turn, chunk in enumerate(sorted(chunks, key=lambda c: used[c.id]))]
+    return [chunk for _, _, chunk in sorted(ranked, key=lambda entry: entry[:2])]

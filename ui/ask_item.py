@@ -1,0 +1,164 @@
+"""One item at the terminal: the question, the answer, whether it was right and why, and when it comes back."""
+
+import datetime
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ui.show import line_of
+
+if TYPE_CHECKING:
+    from assistant.grade import Grade, Model
+    from assistant.items import Item
+    from assistant.review import Review, Reviews
+
+QUIT, RIGHT_AFTER_ALL = "q", "!"
+_HINTS = {
+    "mcq": "1–4",
+    "true_false": "t or f",
+    "ordering": "the numbers in their right order",
+    "cloze": "what belongs into the blank",
+    "flashcard": "Enter shows the answer",
+}
+
+
+class Asking:
+    """Asks items one by one, and keeps every graded answer before the next is asked."""
+
+    def __init__(self, reviews: "Reviews", model: "Model | None", *, source: str) -> None:
+        self._reviews, self._model, self._source = reviews, model, source
+        self._last: tuple[Review, Item] | None = None
+        self.asked = self.right = 0
+
+    def ask(self, item: "Item") -> bool:
+        """Ask one item; return whether to go on."""
+        from assistant.grade import grade
+        from assistant.items import FLASHCARD
+
+        click.echo(f"\n{self.asked + 1}. {line_of(item.question)}")
+        for number, option in enumerate(item.options, start=1):
+            click.echo(f"   {number}  {line_of(option)}")
+        started = time.monotonic()
+        given = self._line(f"[{_HINTS.get(item.kind, 'answer')}; q ends] ")
+        if given is None:
+            return False
+        took_ms = int((time.monotonic() - started) * 1000)
+        graded = grade(item, given, self._model)
+        while graded.correct is None and item.kind == "mcq":
+            click.echo(f"   {graded.why}; say 1–{len(item.options)}")
+            given = self._line("[1–4] ")
+            if given is None:
+                return False
+            graded = grade(item, given, self._model)
+        self._tell(item, graded)
+        rating = self._rating(item, graded)
+        if rating is None:
+            return False
+        correct = graded.correct if graded.correct is not None or item.kind == FLASHCARD else rating > 1
+        by = graded.by if graded.correct is not None else "learner"
+        review = self._reviews.add(
+            item, rating, correct=correct, given=given, by=by, why=graded.why, took_ms=took_ms, source=self._source
+        )
+        self._last = review, item
+        self.asked += 1
+        self.right += correct is True or (correct is None and rating > 1)
+        self._tell_next(item)
+        return True
+
+    def _tell(self, item: "Item", graded: "Grade") -> None:
+        from assistant.facts import plain
+
+        answer = line_of(item.answer)
+        if item.kind == "ordering":
+            answer = "; ".join(line_of(item.options[int(n) - 1]) for n in item.answer.split())
+        verdict = {True: "Right.", False: f"Wrong: {answer}", None: answer}[graded.correct]
+        click.echo(f"   {verdict}")
+        if graded.correct and item.kind not in ("mcq", "true_false"):
+            click.echo(f"   {answer}")
+        for point in item.rubric:
+            click.echo(f"   · {line_of(point)}")
+        if graded.why:
+            click.echo(f"   ({line_of(graded.why)})")
+        evidence = item.evidence
+        if evidence.path:
+            said = item.explanation if evidence.quote.startswith("|") else plain(evidence.quote)
+            click.echo(f"   “{line_of(said)}”\n   {line_of(evidence.path)}, {line_of(evidence.locator)}")
+        elif item.explanation:
+            click.echo(f"   {line_of(item.explanation)}")
+
+    def _rating(self, item: "Item", graded: "Grade") -> int | None:
+        """Return 1 to 4; None where the learner ends."""
+        from assistant.review import AGAIN, GOOD, RATINGS
+
+        if graded.correct is False:
+            return AGAIN
+        if graded.correct is True and self._source != "review":
+            return GOOD
+        if graded.correct is None and item.kind != "flashcard":
+            said = self._line("   were you right? [y/n] ")
+            return None if said is None else GOOD if said.lower().startswith(("y", "j", "r")) else AGAIN
+        names = "  ".join(f"{number} {name}" for number, name in RATINGS.items())
+        while True:
+            said = self._line(f"   [{names}; Enter: good] ")
+            if said is None or said == "":
+                return GOOD if said == "" else None
+            found = [n for n, name in RATINGS.items() if said.lower() in (str(n), name, name[0])]
+            if found:
+                return found[0]
+            click.echo("   say 1, 2, 3 or 4")
+
+    def _tell_next(self, item: "Item") -> None:
+        card = self._reviews.card(item.id)
+        if card is not None:
+            click.echo(f"   next: {when(card.due.timestamp(), self._reviews.now())}")
+
+    def _line(self, prompt: str) -> str | None:
+        """Return what the learner types; None where they end, or the input does."""
+        while True:
+            click.echo(prompt, nl=False)
+            sys.stdout.flush()
+            line = sys.stdin.readline()
+            if not sys.stdin.isatty():
+                click.echo()
+            said = line.strip()
+            if not line or said.lower() == QUIT:
+                return None
+            if said != RIGHT_AFTER_ALL:
+                return said
+            self._overrule()
+
+    def _overrule(self) -> None:
+        from assistant.review import GOOD
+
+        if self._last is None or self._last[0].correct is not False:
+            click.echo("   there is no wrong answer to overrule")
+            return
+        review, item = self._last
+        self._reviews.overrule(review.id, GOOD, correct=True)
+        self._last = None
+        self.right += 1
+        click.echo(f"   noted: you were right about “{line_of(item.question)}”")
+        self._tell_next(item)
+
+    def close(self) -> None:
+        """Tell how it went."""
+        if self.asked:
+            click.echo(
+                f"\n{self.right} of {self.asked} right. “!” after a wrong one says that you were right after all."
+            )
+
+
+def when(due: float, now: float) -> str:
+    """Return a time from now on, as people say it."""
+    away = due - now
+    if away <= 0:
+        return "now"
+    if away < 5400:
+        return f"in {max(1, round(away / 60))} min"
+    if away < 86400:
+        return f"in {round(away / 3600)} h"
+    day = datetime.datetime.fromtimestamp(due).strftime("%Y-%m-%d")
+    days = round(away / 86400)
+    return f"in {days} day{'s' if days > 1 else ''} ({day})"

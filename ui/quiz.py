@@ -1,0 +1,99 @@
+"""The command `ask quiz`: questions from the notes, answered at the terminal, or listed as JSON."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from assistant.grade import Model
+    from assistant.settings import AssistantSettings
+
+
+@click.command()
+@click.argument("topic", nargs=-1)
+@click.option("-n", "wanted", type=click.IntRange(1, 500), default=10, show_default=True, help="Most questions.")
+@click.option("--course", default="", help="Stay in this sub-folder of the notes.")
+@click.option("--objective", default="", help="Note this as what the questions serve to learn.")
+@click.option("--kind", "kinds", multiple=True, help="Only this kind; may be given again.")
+@click.option("--no-llm", is_flag=True, help="Make questions by rule; ask no model.")
+@click.option("--new", "fresh", is_flag=True, help="Make all questions now, though some are there to be asked.")
+@click.option("--seed", default=0, help="Another number takes other parts of the notes first.")
+@click.option("--json", "as_json", is_flag=True, help="Print questions and answers as one JSON document; ask nothing.")
+def quiz(
+    topic: tuple[str, ...],
+    wanted: int,
+    course: str,
+    objective: str,
+    kinds: tuple[str, ...],
+    no_llm: bool,
+    fresh: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Answer questions about the notes; each is bound to the words that bear it out.
+
+    A model writes them where one is served; without one they are made by rule from definitions, tables, numbers and
+    code. Only what passes every check is asked. Answer by number or in words; an empty line is 'I don't know', q ends.
+    What you were asked comes back in `ask review`.
+
+    \b
+    Examples:
+      ask quiz
+      ask quiz "KV cache" -n 5
+      ask quiz --course infrastructure --kind mcq
+      ask quiz --no-llm -n 10 --json
+    """
+    from assistant.items import KINDS, Item, Items
+    from assistant.journal import Journal
+    from assistant.quiz import Wish
+    from assistant.quiz import quiz as questions
+    from assistant.review import Reviews
+    from assistant.stale import refresh
+    from ui import open as opening
+
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise click.UsageError(f"there is no kind {unknown[0]}; kinds: {', '.join(KINDS)}")
+    settings = opening.settings()
+    shelf = opening.shelf(settings)
+    opening.index_first(shelf)
+    items = Items.of(shelf.folder)
+    refresh(items, shelf)
+    reviews = Reviews(Journal.of(settings), settings)
+    model = None if no_llm else _model(settings)
+    wish = Wish(wanted, " ".join(topic), objective, course.strip("/"), frozenset(kinds), fresh, seed)
+    made = questions(shelf, settings, items, wish, model=model, asked=reviews.asked())
+    if as_json:
+        found: list[Item] = []
+        rejected: Counter[str] = Counter()
+        for one in made:
+            if isinstance(one, Item):
+                found.append(one)
+            else:
+                rejected[one.reason] += 1
+        document: dict[str, Any] = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
+        opening.print_json(document)
+        return
+    from ui.ask_item import Asking
+
+    asking = Asking(reviews, model, source="quiz")
+    there = False
+    for one in made:
+        if isinstance(one, Item):
+            there = True
+            if not asking.ask(one):
+                break
+    asking.close()
+    if not there:
+        raise click.ClickException("no question could be made; ask for another topic or kind, or add notes")
+
+
+def _model(settings: "AssistantSettings") -> "Model | None":
+    from assistant import llm
+    from ui.show import line_of
+
+    found = llm.find(settings)
+    if isinstance(found, llm.Absent):
+        click.echo(f"no model answered, so the questions are made by rule: {line_of(found.reason)}", err=True)
+        return None
+    return found
