@@ -74,12 +74,20 @@ def pages(desk: Desk, uploads: Path) -> "fastapi.FastAPI":
 
     from ui.web import app as ours
     from ui.web.api import add_api
+    from ui.web.tools import Tools
 
     version = importlib.metadata.version("study-assistant")
+    tools = Tools(desk)
     app = FastAPI(
-        title="Study assistant", version=version, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+        title="Study assistant",
+        version=version,
+        docs_url=None,  # their page would come from another host
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=tools.lifespan,
     )
     add_api(app, desk)
+    tools.add_to(app)
 
     @app.get("/app.js", include_in_schema=False)
     def script() -> FileResponse:
