@@ -50,6 +50,11 @@ ONE_DOOR = {
     "genanki": {"assistant/deck.py"},
     "apscheduler": {"ui/nightly.py"},
     "click_default_group": {"ui/group.py"},
+    "argon2": {"ui/users.py"},
+    "uvicorn": {"ui/web/server.py"},
+    "fastapi": {"ui/web/server.py", "ui/web/api.py"},
+    "starlette": {"ui/web/tools.py"},
+    "dotenv": {"ui/client.py"},
 }
 """Where each library may be imported: in one file of a room. The bench (eval/bench*) measures it elsewhere, too."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "llama_index", "qdrant_client", "openvino", "gradio")

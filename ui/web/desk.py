@@ -147,7 +147,7 @@ class Desk:
         from assistant.follow import turns
         from assistant.remember import remembered
 
-        with self._seat(learner):
+        with self.seat(learner):
             self._warm.wait(PATIENCE)
             settings, journal = self.of(learner), self.journal(learner)
             history = turns(journal.conversation(conversation)) if conversation else ()
@@ -199,7 +199,7 @@ class Desk:
         """Return the passages nearest to a question, and whether they answer it, as JSON."""
         from assistant.answer import Found, answer
 
-        with self._seat(learner):
+        with self.seat(learner):
             self._warm.wait(PATIENCE)
             events = answer(question, self.shelf, self.of(learner), top_k=top_k, course=course, use_model=False)
             with contextlib.closing(events):
@@ -214,8 +214,18 @@ class Desk:
             "timings_ms": told["timings_ms"],
         }
 
+    @property
+    def answering(self) -> int:
+        """How many questions are being answered."""
+        return self._room.of.total()
+
     @contextlib.contextmanager
-    def _seat(self, learner: str) -> Iterator[None]:
+    def seat(self, learner: str) -> Iterator[None]:
+        """Take a learner's place among those who ask.
+
+        Raises:
+            TooManyQuestions: There is none.
+        """
         learner = learner or self.settings.learner
         room, most, own = self._room, self.settings.ui_questions, self.settings.ui_learner_questions
         with room.lock:

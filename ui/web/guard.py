@@ -6,6 +6,7 @@ our own (forged requests). Going out, the policy lets a page load and send nothi
 a form that a note or a model wrote can't tell anybody what is on the screen.
 """
 
+import contextlib
 import re
 import secrets
 from collections.abc import Sequence
@@ -81,26 +82,45 @@ class Guard:
             return
         way_out = _WayOut(scope, send)
         if refusal := self._refusal(scope, headers):
-            await reply(way_out.send, refusal[0], refusal[1] + "\n")
+            await reply(way_out.send, *refusal)
             return
         if way_out.is_page:  # or the scripts in it could not be given their nonce
             scope = scope | {"headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
-        await self._app(scope, _Measured(receive, self._most_bytes), way_out.send)
+        await self._pass(scope, _Measured(receive, self._most_bytes), way_out)
+
+    async def _pass(self, scope: Scope, measured: "_Measured", way_out: "_WayOut") -> None:
+        """Hand the request on; where it turns out to be too long, whatever is answered becomes that."""
+        refused = False
+
+        async def send(message: dict[str, object]) -> None:
+            nonlocal refused
+            if not measured.exceeded or way_out.started:
+                await way_out.send(message)
+            elif not refused:
+                refused = True
+                await reply(way_out.send, 413, self._too_long)
+
+        with contextlib.suppress(TooLong):
+            await self._app(scope, measured, send)
+
+    @property
+    def _too_long(self) -> str:
+        return f"a request may carry at most {self._most_bytes >> 20} MiB (STUDY_UI_UPLOAD_MB)\n"
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if _name_of(host) not in self._hosts:
-            return 421, f"this app is not called {host or 'nothing'}; if it is yours, add the name to STUDY_UI_HOSTS"
+            return 421, f"this app is not called {host or 'nothing'}; if it is yours, add the name to STUDY_UI_HOSTS\n"
         origin = headers.get("origin")
         if origin is not None and origin.split("://", 1)[-1].lower() != host.lower():
-            return 403, f"a page of {origin} may not send requests here"
+            return 403, f"a page of {origin} may not send requests here\n"
         site = headers.get("sec-fetch-site", "none")
         navigates = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if site not in ("none", "same-origin") and not (scope["method"] in ("GET", "HEAD") and navigates):
-            return 403, "another web site may not send requests here"
+            return 403, "another web site may not send requests here\n"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most_bytes:
-            return 413, f"a request may carry at most {self._most_bytes >> 20} MiB (STUDY_UI_UPLOAD_MB)"
+            return 413, self._too_long
         return None
 
 
@@ -119,12 +139,17 @@ class _Measured:
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._left = receive, most
 
+    @property
+    def exceeded(self) -> bool:
+        """Return whether it carries more than it may."""
+        return self._left < 0
+
     async def __call__(self) -> dict[str, object]:
         message: dict[str, object] = await self._receive()
         body = message.get("body", b"")
         if isinstance(body, bytes):
             self._left -= len(body)
-        if self._left < 0:
+        if self.exceeded:
             raise TooLong
         return message
 
@@ -140,10 +165,13 @@ class _WayOut:
         accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
         self.is_page = scope["method"] == "GET" and b"text/html" in accept
         """Whether a browser asks for a page to show."""
+        self.started = False
+        """Whether the answer has begun."""
 
     async def send(self, message: dict[str, object]) -> None:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
+            self.started = True
             headers = self._headers(message.get("headers", []))  # type: ignore[arg-type]
             message = message | {"headers": headers}
             if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):

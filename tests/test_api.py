@@ -1,0 +1,149 @@
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.conftest import ROOT
+from tests.fake_openai import FakeServer
+from tests.served import Served, api_alone, served, settings_in
+
+QUESTION = {"question": "Which stripes do zebras have?"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(settings_in(tmp_path_factory.mktemp("api")), load=api_alone) as running:
+        yield running
+
+
+def lines(body: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in body.splitlines()]
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer wrong", "Basic wrong", "Bearer \u00e9"])
+def test_without_the_token_nothing_is_told(app: Served, authorization: str) -> None:
+    for method, path in (("POST", "/api/v1/answer"), ("GET", "/api/v1/status"), ("GET", "/metrics"), ("POST", "/mcp")):
+        refused = app.request(method, path, authorization=authorization.encode("latin-1").decode("latin-1"))
+        assert (refused.status, refused.json["kind"]) == (401, "TokenNeeded")
+        assert refused.headers["www-authenticate"] == "Bearer"
+
+
+def test_an_answer_is_the_document_that_ask_prints(app: Served) -> None:
+    found = app.api("POST", "/api/v1/answer", QUESTION)
+    assert found.status == 200
+    jsonschema.validate(found.json, json.loads((ROOT / "tests" / "answer.schema.json").read_text()))
+    assert found.json["outcome"] == "quoted"
+    assert found.json["citations"][0]["quote"] == "Zebras have black and white stripes."
+
+
+def test_each_event_comes_on_a_line_the_answer_as_text_too(app: Served) -> None:
+    found = app.api("POST", "/api/v1/answer", QUESTION | {"explain": True}, accept="application/x-ndjson")
+    told = lines(found.body)
+    assert [event["event"] for event in told] == ["here", "found", "answer", "changed", "remembered"]
+    assert told[1]["passages"][0]["path"] == "zoo/zebra.md"
+    assert "“" not in told[2]["text"]
+    assert "[1] zoo/zebra.md" in told[2]["text"]
+    assert told[2]["explain"].startswith("How this was found")
+    assert told[3] == {"event": "changed", "count": 0, "notice": ""}
+    assert told[4]["id"] > 0
+
+
+def test_the_answer_is_kept_once_in_the_journal_of_the_learner(app: Served) -> None:
+    question = "At what hour does the last tram leave?"
+    told = lines(app.api("POST", "/api/v1/answer", {"question": question}, accept="application/x-ndjson").body)
+    journal = app.service.desk.journal("me")
+    assert [kept.id for kept in journal.search("tram") if kept.question == question] == [told[-1]["id"]]
+
+
+def test_what_is_wrong_with_a_question_is_one_line_and_its_kind(app: Served) -> None:
+    empty = app.api("POST", "/api/v1/answer", {"question": " "})
+    assert (empty.status, empty.json["kind"]) == (400, "QuestionRejected")
+    nowhere = app.api("POST", "/api/v1/answer", QUESTION | {"course": "sea"}, accept="application/x-ndjson")
+    assert lines(nowhere.body)[1] == {
+        "event": "error",
+        "error": "no note belongs to a course sea; courses: city, zoo",
+        "kind": "NoSuchCourse",
+    }
+    assert app.api("POST", "/api/v1/answer", QUESTION | {"top_k": 99}).status == 422
+
+
+def test_a_search_returns_passages_and_keeps_nothing(app: Served) -> None:
+    before = app.service.desk.journal("me").last()
+    found = app.api("POST", "/api/v1/search", {"question": "zebras", "top_k": 1, "course": "zoo"}).json
+    assert [passage["path"] for passage in found["passages"]] == ["zoo/zebra.md"]
+    assert found["answerable"] is True
+    assert app.service.desk.journal("me").last() == before
+
+
+def test_the_status_is_that_of_ask_status(app: Served) -> None:
+    found = app.api("GET", "/api/v1/status").json
+    assert (found["generation"], found["by_state"], found["courses"]) == (1, {"indexed": 3}, ["city", "zoo"])
+
+
+def test_a_sync_is_started_and_tells_how_it_ended(app: Served) -> None:
+    notes = app.service.desk.shelf.notes
+    (notes / "zoo" / "emu.md").write_text("# Emus\n\nAn emu lays green eggs in a nest on the ground.\n")
+    begun = app.api("POST", "/api/v1/sync", {})
+    assert (begun.status, begun.json["running"]) == (202, True)
+    app.service.desk.wait_for_sync(30)
+    told = app.api("GET", "/api/v1/sync").json
+    assert told["generation"] == 2
+    assert told["elsewhere"] == 0
+    assert told["here"]["report"]["by_state"] == {"indexed": 1, "unchanged": 3}
+    assert [step["name"] for step in told["here"]["steps"]] == ["reading", "embedding"]
+    found = app.api("POST", "/api/v1/answer", {"question": "Which eggs does an emu lay?"}).json
+    assert found["citations"][0]["path"] == "zoo/emu.md"
+
+
+def test_the_api_describes_itself(app: Served) -> None:
+    told = app.request("GET", "/api/openapi.json").json
+    assert {"/api/v1/answer", "/api/v1/search", "/api/v1/status", "/api/v1/sync"} <= set(told["paths"])
+
+
+def test_who_hangs_up_stops_the_model(app: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeServer("Zebras have stripes [1]. " * 200, pause=0.05) as server:
+        settings = app.service.desk.settings.model_copy(update={"llm_url": server.url, "llm_connect_ms": 5000})
+        monkeypatch.setattr(app.service.desk, "settings", settings)
+        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)
+        headers = {
+            "authorization": f"Bearer {app.token}",
+            "content-type": "application/json",
+            "accept": "application/x-ndjson",
+        }
+        connection.request("POST", "/api/v1/answer", json.dumps(QUESTION), headers)
+        answer = connection.getresponse()
+        while json.loads(answer.readline())["event"] != "wrote":
+            pass
+        answer.close()
+        connection.close()
+        until = time.monotonic() + 10
+        while app.service.desk.answering and time.monotonic() < until:
+            time.sleep(0.02)
+    assert app.service.desk.answering == 0
+
+
+def test_more_questions_than_there_is_room_for_are_refused(app: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = app.service.desk
+    monkeypatch.setattr(desk, "settings", desk.settings.model_copy(update={"ui_learner_questions": 2}))
+    inside, leave = threading.Barrier(3), threading.Event()
+
+    def ask() -> None:
+        with desk.seat("me"):
+            inside.wait(10)
+            leave.wait(10)
+
+    busy = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in busy:
+        thread.start()
+    inside.wait(10)
+    refused = app.api("POST", "/api/v1/answer", QUESTION)
+    leave.set()
+    for thread in busy:
+        thread.join(10)
+    assert (refused.status, refused.json["kind"]) == (429, "TooManyQuestions")
+    assert app.api("POST", "/api/v1/answer", QUESTION).status == 200
