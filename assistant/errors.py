@@ -9,12 +9,9 @@ StudyError                  (ingest.errors)
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
 ├── NoSuchAnswer            an answer that is not in the journal
-<<<<<<< HEAD
 ├── NoSuchConversation      a conversation that is not in it
-=======
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
->>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -66,14 +63,14 @@ class NoSuchAnswer(StudyError):
         super().__init__(f"there is no answer {id_} in the journal" if id_ else "nothing was asked yet")
 
 
-<<<<<<< HEAD
 class NoSuchConversation(StudyError):
     """No conversation of that number was kept."""
 
     def __init__(self, id_: int) -> None:
         what = f"no conversation {id_}" if id_ else "no conversation yet"
         super().__init__(f"the journal has {what}; see: ask chat --list")
-=======
+
+
 class NotCovered(StudyError):
     """The notes don't say enough about a topic."""
 
@@ -107,7 +104,6 @@ class NotEnoughReviews(StudyError):
 
     def __init__(self, there: int, wanted: int) -> None:
         super().__init__(f"the log has {there} reviews, and {wanted} are needed to fit the schedule; review some more")
->>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 
 
 class ServerError(StudyError):

@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
-=======
 from assistant.database import Database
-from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
->>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
+from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
 from assistant.settings import AssistantSettings
 
 MIGRATIONS = (

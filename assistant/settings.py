@@ -59,16 +59,12 @@ class AssistantSettings(IngestSettings):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with every setting that can change an answer."""
-<<<<<<< HEAD
         told = self.model_dump(mode="json", include=_TELLING)
-=======
-        told = self.model_dump(mode="json", exclude={"home", "notes", "learner", "review_retention", *_secrets()})
->>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 _TELLING = {
     name
     for name, field in AssistantSettings.model_fields.items()
-    if field.annotation is not SecretStr and name not in ("home", "notes", "learner")
+    if field.annotation is not SecretStr and name not in ("home", "notes", "learner", "review_retention")
 }

@@ -114,37 +114,6 @@ def _hint_at_command(question: str) -> None:
         click.echo(f"asked as a question; if you meant the command: ask {name}", err=True)
 
 
-<<<<<<< HEAD
-=======
-@contextlib.contextmanager
-def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
-    """Show the answer while it is written; what is shown goes when the checked one is printed."""
-    if not on:
-        yield lambda text, restart: None
-        return
-    from rich.live import Live
-    from rich.text import Text
-
-    from assistant.visible import visible
-    from ui import show
-
-    screen = show.console()
-    text = ""
-    with contextlib.ExitStack() as stack:
-        live: Live | None = None
-
-        def write(piece: str, restart: bool) -> None:
-            nonlocal text, live
-            text = piece if restart else text + piece
-            if live is None:
-                live = stack.enter_context(Live(console=screen, transient=True, refresh_per_second=12))
-            lines = Text(visible(text)).wrap(screen, screen.width)
-            live.update(Text("\n").join(lines[-(screen.height - 2) :]))  # the end, where it is taller than the screen
-
-        yield write
-
-
->>>>>>> 94c62b2 (Quizzes by rule, grading and review by FSRS: items bound to exact quotes, checked by named rules, kept for all learners; every graded answer in the learner's journal)
 @main.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only say what would happen.")
