@@ -22,7 +22,7 @@ MAY_IMPORT = {
 ONE_DOOR = {
     "qdrant_edge": {"ingest/index.py"},
     "qdrant_client": {"ingest/index.py"},
-    "sqlite3": {"ingest/ledger.py", "assistant/journal.py", "eval/runs.py"},
+    "sqlite3": {"ingest/ledger.py", "assistant/database.py", "eval/runs.py"},
     "onnx": {"ingest/embed.py"},
     "onnxruntime": {"ingest/embed.py"},
     "openvino": {"ingest/embed.py"},

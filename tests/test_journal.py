@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from assistant import database
 from assistant import journal as journals
 from assistant.answer import Answer, Event, answer
 from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
@@ -233,7 +234,7 @@ def test_a_locked_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Journal(tmp_path)
     other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr(journals, "PATIENCE", 0.05)
+    monkeypatch.setattr(database, "PATIENCE", 0.05)
     with pytest.raises(JournalUnavailable, match="another program has locked it"):
         Journal(tmp_path).asked(document())
     other.close()
