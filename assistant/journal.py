@@ -107,6 +107,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What an answer took, without the answer."""
+
+    asked: float
+    """Seconds since the epoch."""
+    outcome: str
+    model: str | None
+    failure: str
+    timings_ms: dict[str, float]
+    usage: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """Answers that follow each other."""
 
@@ -231,6 +244,16 @@ class Journal(Database):
     def since(self, moment: float) -> list[Kept]:
         """Return the answers to what was asked at that time (seconds since the epoch) or later, oldest first."""
         return list(map(_kept, self.rows(f"{_KEPT} WHERE asked >= ? ORDER BY id", moment)))
+
+    def figures(self, since: float) -> list[Measured]:
+        """Return what answers took, asked at that time (seconds since the epoch) or later, oldest first."""
+        rows = self.rows(
+            "SELECT asked, outcome, model, failure, timings_ms, usage FROM answers WHERE asked >= ? ORDER BY id", since
+        )
+        return [
+            Measured(asked, outcome, model, failure, json.loads(timings), json.loads(usage))
+            for asked, outcome, model, failure, timings, usage in rows
+        ]
 
     # -------------------------------------------------------------------------------------------- conversations
 

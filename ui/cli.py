@@ -175,6 +175,7 @@ def ingest(
 def status(as_json: bool) -> None:
     """Show what is indexed, what is not and why, and the last syncs."""
     from ui import show
+    from ui.figures import lines
     from ui.status import gather
 
     settings = opening.settings()
@@ -190,6 +191,8 @@ def status(as_json: bool) -> None:
     click.echo(show.table(rows))
     for note in found["problems"]:
         click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")
+    for line in lines(found["answers"]):
+        click.echo(show.line_of(line) if not line.startswith(" ") else line)
     if found["nights"]:
         click.echo("last nights")
         click.echo("\n".join(f"  {show.line_of(night_line(night))}" for night in found["nights"]))

@@ -7,6 +7,7 @@ from typing import Any
 from assistant.refuse import load_calibration
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
+from ui import figures
 from ui.nightly import last_nights
 
 
@@ -35,4 +36,5 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
         "calibration": calibration.measured if calibration else "",
         "runs": [asdict(run) for run in ledger.runs(5)],
         "nights": last_nights(shelf.folder, 5),
+        "answers": figures.gather(settings),
     }
