@@ -109,7 +109,9 @@ def test_who_never_asked_has_no_figures_and_still_no_journal(tmp_path: Path) -> 
 
 def test_a_journal_that_can_t_be_read_is_told(tmp_path: Path) -> None:
     settings = AssistantSettings(home=tmp_path)
-    Journal.of(settings).path.write_bytes(b"not a database " * 1000)
+    journal = Journal.of(settings)
+    journal.close()
+    journal.path.write_bytes(b"not a database " * 1000)
     assert lines(gather(settings))[0].startswith("answers: ")
 
 
