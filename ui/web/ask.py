@@ -21,6 +21,8 @@ from ui.web.source import note_html, source_html
 
 FRAME = 0.08
 """Seconds between two pictures of an answer that is being written."""
+STOPPING = 3.0
+"""Longest wait for an answer that was stopped to be kept. Seconds."""
 EVERYWHERE = "All notes"
 _SIDE = (
     '<section class="source empty"><p>Sources open here: press a number in an answer to read the exact passage.</p>'
@@ -105,7 +107,8 @@ class AskTab:
         asking = gr.on(
             [self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk, self.log], shown, **quiet
         )
-        self.stop.click(self.stopped, [self.talk], [self.log, self.live, self.stop], cancels=[asking], **quiet)
+        stopping = self.stop.click(None, None, None, cancels=[asking], show_progress="hidden")
+        stopping.then(self.stopped, [self.where], [self.log, self.live, self.stop, self.talk], **quiet)
         beside = [self.side, self.complaint, self.log, self.talk, self.right]
         for part in (self.log, self.live, self.side):
             part.select(self.pressed, [self.talk], beside, **quiet)
@@ -130,15 +133,18 @@ class AskTab:
         question = question.strip()
         if not question:
             return
-        yield {
-            self.live: turns.waiting_html(question, "Looking in your notes …"),
-            self.box: "",
-            self.stop: gr.update(interactive=True),
-        }
         done = ""
         try:
             journal = self._desk.journal(learner_of(request))
             talk.conversation = talk.conversation or journal.start(question[:80])
+            doing = "Looking in your notes …" if self._desk.generation else "Reading your notes for the first time …"
+            yield {
+                self.live: turns.waiting_html(question, doing),
+                self.box: "",
+                self.stop: gr.update(interactive=True),
+                self.talk: talk,
+                self.where: talk.conversation,
+            }
             place = "" if course == EVERYWHERE else course
             for picture, final in self._pictures(question, place, talk, learner_of(request)):
                 if final:
@@ -192,10 +198,16 @@ class AskTab:
                 drawn = time.monotonic()
                 yield turns.writing_html(question, text, passages, doing), False
 
-    def stopped(self, talk: Talk, request: gr.Request) -> tuple[Any, ...]:
-        """The answer was stopped: what was written until then is in the journal."""
-        journal = self._desk.journal(learner_of(request))
-        return log_html(journal, journal.conversation(talk.conversation)), "", gr.update(interactive=False)
+    def stopped(self, conversation: int | None, request: gr.Request) -> tuple[Any, ...]:
+        """The answer was stopped: show what was written until then, once it is in the journal."""
+        learner = learner_of(request)
+        journal = self._desk.journal(learner)
+        end = time.monotonic() + STOPPING
+        while self._desk.answering(learner) and time.monotonic() < end:
+            time.sleep(0.02)
+        kept = journal.conversation(int(conversation or 0))
+        talk = Talk(conversation=kept[0].conversation if kept else 0)
+        return log_html(journal, kept), "", gr.update(interactive=False), talk
 
     def begin(self, request: gr.Request) -> tuple[Any, ...]:
         """Begin a new conversation."""

@@ -149,6 +149,7 @@ class Desk:
 
         with self.seat(learner):
             self._warm.wait(PATIENCE)
+            self._first_sync()
             settings, journal = self.of(learner), self.journal(learner)
             history = turns(journal.conversation(conversation)) if conversation else ()
             events = answer(
@@ -161,6 +162,19 @@ class Desk:
                 history=history,
             )
             yield from remembered(events, settings, course=course, conversation=conversation, journal=journal)
+
+    def answering(self, learner: str = "") -> int:
+        """Return how many of a learner's questions are being answered now."""
+        with self._room.lock:
+            return self._room.of[learner or self.settings.learner]
+
+    def _first_sync(self) -> None:
+        """Index notes that never were, before the first question about them."""
+        if self.shelf.ledger.generation or not self.shelf.notes.is_dir():
+            return
+        with contextlib.suppress(SyncRunning):
+            self.sync()
+        self.wait_for_sync(PATIENCE)
 
     def journal(self, learner: str = "") -> "Journal":
         """Return a learner's journal.
