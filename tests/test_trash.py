@@ -85,7 +85,7 @@ def test_another_file_system_is_no_obstacle(folder: Folder, monkeypatch: pytest.
     def refuse(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(trashing.os, "link", refuse)
+    monkeypatch.setattr("os.link", refuse)
     trash = Trash(folder.shelf)
     id_ = trash.delete("a.md")
     assert not (folder.path / "a.md").exists()

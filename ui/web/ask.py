@@ -203,7 +203,7 @@ class AskTab:
         learner = learner_of(request)
         journal = self._desk.journal(learner)
         end = time.monotonic() + STOPPING
-        while self._desk.answering(learner) and time.monotonic() < end:
+        while self._desk.asked_by(learner) and time.monotonic() < end:
             time.sleep(0.02)
         kept = journal.conversation(int(conversation or 0))
         talk = Talk(conversation=kept[0].conversation if kept else 0)

@@ -163,7 +163,7 @@ class Desk:
             )
             yield from remembered(events, settings, course=course, conversation=conversation, journal=journal)
 
-    def answering(self, learner: str = "") -> int:
+    def asked_by(self, learner: str) -> int:
         """Return how many of a learner's questions are being answered now."""
         with self._room.lock:
             return self._room.of[learner or self.settings.learner]
