@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant.settings import AssistantSettings
-from tests.conftest import ROOT
+from tests.conftest import NOBODY, ROOT
 from tests.fake_openai import FakeServer
 from ui.cli import main
 
@@ -373,6 +373,12 @@ def test_an_output_that_nobody_reads_or_that_is_full_is_no_traceback(corpus: Non
             1,
             "Error: reading or writing failed: No space left on device; see that the disk and the output have room\n",
         )
+
+
+@pytest.mark.parametrize("question", ["How does FSDP differ from DDP?", "What is the best pizza in Naples?"])
+def test_the_readme_shows_answers_as_they_are(corpus: None, question: str) -> None:
+    shown = ask(question).stdout.replace(NOBODY, "http://127.0.0.1:8000/v1")
+    assert f'```console\n$ ask "{question}"\n{shown}```\n' in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_shows_the_help_as_it_is() -> None:
