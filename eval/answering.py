@@ -4,9 +4,11 @@ With a model the answer is the model's; without one it is made of quotes, and th
 carry. Citation scores are ALCE's (Gao et al. 2023), with the check that marks sentences for people.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 
 from assistant.answer import NOT_IN_THE_NOTES, Answer, answer
 from assistant.cite import readable
@@ -16,6 +18,7 @@ from assistant.settings import AssistantSettings
 from assistant.support import supports
 from assistant.words import stems
 from eval.cases import Case
+from eval.judge import Model, judge, scores
 from eval.metrics import citation_precision, citation_recall, exact_match, token_f1
 from eval.score import ANSWER, Row
 from ingest.shelf import Shelf
@@ -92,6 +95,25 @@ def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: flo
         "timings_ms": {step: round(took, 1) for step, took in given.timings_ms.items()},
     }
     return Row(ANSWER, case.id, case.question, case.kinds, values, {}, detail, ms)
+
+
+def judged(row: Row, given: Answer, model: Model) -> Row:
+    """Return the row with what the judge says of the answer; a refusal and a case without an answer are not judged."""
+    golds = row.detail["gold"]
+    if not golds or given.outcome == NOT_IN_THE_NOTES:
+        return row
+    texts = [readable(passage) for passage in given.passages]
+    said = " ".join(sentence.text for sentence in given.sentences) or given.answer
+    opinions = judge(model, row.question, texts, golds[0], said)
+    values = {f"judge_{name}": value for name, value in scores(opinions).items()}
+    facts = {"words": float(len(said.split())), "judged": values.get("judge_correctness", math.nan)}
+    told = {"judge": [asdict(one) if one else "unparsed" for one in opinions]}
+    return replace(
+        row,
+        values=row.values | values,
+        facts=facts if "judge_correctness" in values else {},
+        detail=row.detail | told,
+    )
 
 
 def _of_citations(given: Answer, text_of: Callable[[str], str | None]) -> dict[str, float]:

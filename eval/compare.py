@@ -4,13 +4,14 @@ Each score is paired case by case: the interval of the mean difference by bootst
 McNemar's exact test besides. Where the interval holds 0 the verdict is 'no difference shown', whatever the means.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from eval.metrics import bootstrap, mcnemar
-from eval.score import DERIVED, LOWER_IS_BETTER, NEITHER, Row, facts_of
+from eval.score import DERIVED, LOWER_IS_BETTER, NEITHER, Row
 from ingest.errors import StudyError
 
 BETTER, WORSE, CHANGED, NO_DIFFERENCE = "better", "worse", "changed", "no difference shown"
@@ -84,19 +85,20 @@ def _of_means(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Differ
 
 
 def _of_statistic(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Difference | None:
-    of = DERIVED[suite][name]
-    before, after = facts_of([a for a, _ in pairs]), facts_of([b for _, b in pairs])
-    whole = of(*before), of(*after)
-    if np.isnan(whole).any():
+    statistic = DERIVED[suite][name]
+    having = [(a, b) for a, b in pairs if statistic.counts(a) and statistic.counts(b)]
+    before, after = (statistic.facts([pair[side] for pair in having]) for side in (0, 1))
+    whole = (statistic.of(before), statistic.of(after)) if having else (math.nan, math.nan)
+    if math.isnan(sum(whole)):
         return None
 
     def change(drawn: np.ndarray) -> float:
-        return of(*(part[drawn] for part in after)) - of(*(part[drawn] for part in before))
+        one, other = ({name: of[drawn] for name, of in facts.items()} for facts in (before, after))
+        return statistic.of(other) - statistic.of(one)
 
-    low, high = bootstrap(change, len(pairs), resamples=1000)
-    return Difference(
-        suite, name, *whole, low, high, None, len(pairs), _verdict(name, whole[1] - whole[0], low, high, None)
-    )
+    low, high = bootstrap(change, len(having), resamples=1000)
+    verdict = _verdict(name, whole[1] - whole[0], low, high, None)
+    return Difference(suite, name, *whole, low, high, None, len(having), verdict)
 
 
 def _verdict(name: str, change: float, low: float, high: float, p: float | None) -> str:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from assistant.refuse import Calibration, judge
 from assistant.retrieve import Reranker, retrieve
 from eval.cases import Case
 from eval.metrics import risk_coverage
-from eval.score import REFUSAL, Row, facts_of
+from eval.score import REFUSAL, Row
 from ingest.shelf import Shelf
 
 
@@ -55,16 +57,17 @@ def rows(
 
 def curve(rows: Sequence[Row]) -> list[Point]:
     """Return both error rates at every threshold that tells two cases apart, lowest first."""
-    evidence, answerable, _ = facts_of(rows)
-    good, bad = evidence[answerable > 0], evidence[answerable == 0]
+    good, bad = (
+        np.array([row.facts["evidence"] for row in rows if row.facts["answerable"] == answerable])
+        for answerable in (1.0, 0.0)
+    )
     return [
         Point(threshold, float((bad >= threshold).mean()) if len(bad) else 0.0, float((good < threshold).mean()))
-        for threshold in sorted(set(evidence.tolist()))
+        for threshold in sorted({*good.tolist(), *bad.tolist()})
         if len(good)
     ]
 
 
 def coverage(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Return (coverage, risk) at every threshold, strictest first."""
-    evidence, _, wrong = facts_of(rows)
-    return risk_coverage(evidence.tolist(), wrong.tolist())
+    return risk_coverage([row.facts["evidence"] for row in rows], [row.facts["wrong"] for row in rows])

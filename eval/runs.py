@@ -10,7 +10,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from ingest.errors import StudyError
 
 PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
-_SCHEMA = 1
 _TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, started REAL NOT NULL, seconds REAL NOT NULL, cases TEXT NOT NULL, settings TEXT NOT NULL,
@@ -38,6 +37,11 @@ _FOREVER = "".join(
     for table in ("runs", "rows")
     for verb in ("UPDATE", "DELETE")
 )
+MIGRATIONS = (
+    (*_TABLES.split(";")[:-1], *_FOREVER.splitlines()),
+    ("ALTER TABLE runs ADD COLUMN judge TEXT NOT NULL DEFAULT '{}'",),
+)
+"""What leads from each version of the file to the next. Append to it; never change what was delivered."""
 
 Scores = dict[str, dict[str, Estimate]]
 """By suite and name."""
@@ -77,6 +81,8 @@ class Run:
     scores: Scores
     tokens: dict[str, int]
     """What the model server counted: prompt_tokens, answer_tokens."""
+    judge: dict[str, float] = field(default_factory=dict)
+    """How far the judge agrees with people (Cohen's kappa), by part; empty where nothing was judged."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask eval --json` prints, but for the rows."""
@@ -87,6 +93,7 @@ class Run:
             "settings": self.settings | about,
             "seconds": round(self.seconds, 2),
             "tokens": self.tokens,
+            "judge": self.judge,
             "suites": suites,
         }
 
@@ -105,14 +112,11 @@ class Runs:
     def _create(self) -> None:
         with self._transaction():
             found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if found > _SCHEMA:
+            if found > len(MIGRATIONS):
                 raise RunsUnavailable(f"{self._folder / 'runs.db'} was written by a newer version; update the program")
-            if found < _SCHEMA:
-                for statement in _TABLES.split(";"):
-                    self._db.execute(statement)
-                for statement in _FOREVER.splitlines():
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
+            for statement in (statement for script in MIGRATIONS[found:] for statement in script):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -215,5 +219,5 @@ def _json(value: Any) -> str:
 
 def _run(row: Sequence[Any]) -> Run:
     told = dict(zip((field.name for field in fields(Run)), row, strict=True))
-    read = {name: json.loads(told[name]) for name in ("settings", "scores", "tokens")}
+    read = {name: json.loads(told[name]) for name in ("settings", "scores", "tokens", "judge")}
     return Run(**told | read | {"scores": scores_from(read["scores"])})

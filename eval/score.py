@@ -6,6 +6,7 @@
 is a row. A score is the mean of a value over the rows that have it, or a statistic of their facts (`DERIVED`).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +18,8 @@ from eval.metrics import Estimate, area_under_risk, auroc, bootstrap, estimate
 RETRIEVAL, REFUSAL, ANSWER, MCQ = "retrieval", "refusal", "answer", "mcq"
 SUITES = (RETRIEVAL, REFUSAL, ANSWER, MCQ)
 
-LOWER_IS_BETTER = frozenset(
-    "false_answer false_refusal aurc unparsed duplicates longest_is_key_excess key_position_bias".split()
-)
-NEITHER = frozenset("words words_shown ms prompt_tokens answer_tokens guessed without_notes answered".split())
+LOWER_IS_BETTER = frozenset("false_answer false_refusal aurc unparsed judge_unparsed judge_order_matters".split())
+NEITHER = frozenset("words words_shown prompt_tokens answer_tokens without_notes answered judge_length_r".split())
 """Told, and no reason to prefer one run to another."""
 KEPT = 0.95
 """Share of the answerable questions that `refused_at_95` lets through."""
@@ -45,44 +44,65 @@ class Row:
     """How long it took."""
 
 
-Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
-"""Of the rows' evidence, answerable (0 or 1) and wrong (0 or 1)."""
+Facts = Mapping[str, np.ndarray]
+"""Numbers of many rows, by name."""
 
 
-def refused_at_95(evidence: np.ndarray, answerable: np.ndarray) -> float:
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A score that is no mean."""
+
+    needs: tuple[str, ...]
+    """Facts that a row must have to count."""
+    of: Callable[[Facts], float]
+    """The score; not a number where these rows can't give one."""
+
+    def facts(self, rows: Sequence[Row]) -> Facts:
+        """Return the facts that it needs of rows that have them."""
+        return {name: np.array([row.facts[name] for row in rows], float) for name in self.needs}
+
+    def counts(self, row: Row) -> bool:
+        """Return whether a row has what it needs."""
+        return all(name in row.facts for name in self.needs)
+
+
+def _auroc(facts: Facts) -> float:
+    good, bad = _split(facts)
+    return auroc(good.tolist(), bad.tolist()) if len(good) and len(bad) else math.nan
+
+
+def _refused_at_95(facts: Facts) -> float:
     """Return the share of the unanswerable that a threshold refuses which keeps 95 % of the answerable."""
-    good, bad = evidence[answerable > 0], evidence[answerable == 0]
-    return float((bad < np.quantile(good, 1 - KEPT, method="lower")).mean())
+    good, bad = _split(facts)
+    return float((bad < np.quantile(good, 1 - KEPT, method="lower")).mean()) if len(good) and len(bad) else math.nan
 
 
-def _both(of: Callable[[np.ndarray, np.ndarray], float]) -> Statistic:
-    """Answer 'not a number' where a draw has no answerable or no unanswerable question."""
-
-    def statistic(evidence: np.ndarray, answerable: np.ndarray, wrong: np.ndarray) -> float:
-        return of(evidence, answerable) if 0 < answerable.sum() < len(answerable) else float("nan")
-
-    return statistic
+def _split(facts: Facts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the evidence of the answerable and of the others."""
+    return facts["evidence"][facts["answerable"] > 0], facts["evidence"][facts["answerable"] == 0]
 
 
-def _auroc(evidence: np.ndarray, answerable: np.ndarray) -> float:
-    return auroc(evidence[answerable > 0].tolist(), evidence[answerable == 0].tolist())
+def _aurc(facts: Facts) -> float:
+    return area_under_risk(facts["evidence"].tolist(), facts["wrong"].tolist())
 
 
-def _aurc(evidence: np.ndarray, answerable: np.ndarray, wrong: np.ndarray) -> float:
-    return area_under_risk(evidence.tolist(), wrong.tolist())
+def _length_r(facts: Facts) -> float:
+    """Return how far longer answers are judged better (Pearson): near 0 where length does not count."""
+    words, judged = facts["words"], facts["judged"]
+    if len(words) < 3 or not (words.std() and judged.std()):
+        return math.nan
+    return float(np.corrcoef(words, judged)[0, 1])
 
 
 DERIVED: Mapping[str, Mapping[str, Statistic]] = {
-    REFUSAL: {"auroc": _both(_auroc), "refused_at_95": _both(refused_at_95), "aurc": _aurc}
+    REFUSAL: {
+        "auroc": Statistic(("evidence", "answerable"), _auroc),
+        "refused_at_95": Statistic(("evidence", "answerable"), _refused_at_95),
+        "aurc": Statistic(("evidence", "wrong"), _aurc),
+    },
+    ANSWER: {"judge_length_r": Statistic(("words", "judged"), _length_r)},
 }
 """Scores of a suite that are no means."""
-
-
-def facts_of(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows' evidence, answerable and wrong."""
-    names = ("evidence", "answerable", "wrong")
-    evidence, answerable, wrong = (np.array([row.facts[name] for row in rows], float) for name in names)
-    return evidence, answerable, wrong
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Estimate]]:
@@ -90,20 +110,24 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Estimate]]:
     found: dict[str, dict[str, Estimate]] = {}
     for suite in SUITES:
         own = [row for row in rows if row.suite == suite]
-        if not own:
-            continue
         names = dict.fromkeys(name for row in own for name in row.values)
-        found[suite] = {name: estimate([row.values[name] for row in own if name in row.values]) for name in names}
-        found[suite] |= {name: derived(own, of) for name, of in DERIVED.get(suite, {}).items() if _has_both(own)}
+        scores = {name: estimate([row.values[name] for row in own if name in row.values]) for name in names}
+        for name, statistic in DERIVED.get(suite, {}).items():
+            if one := derived(own, statistic):
+                scores[name] = one
+        if scores:
+            found[suite] = scores
     return found
 
 
-def _has_both(rows: Sequence[Row]) -> bool:
-    return len({row.facts.get("answerable") for row in rows}) == 2
-
-
-def derived(rows: Sequence[Row], of: Statistic) -> Estimate:
-    """Return a statistic of the rows with its interval."""
-    evidence, answerable, wrong = facts_of(rows)
-    low, high = bootstrap(lambda drawn: of(evidence[drawn], answerable[drawn], wrong[drawn]), len(rows), resamples=1000)
-    return Estimate(of(evidence, answerable, wrong), low, high, len(rows))
+def derived(rows: Sequence[Row], statistic: Statistic) -> Estimate | None:
+    """Return a statistic of the rows with its interval; None where they can't give it."""
+    having = [row for row in rows if statistic.counts(row)]
+    facts = statistic.facts(having)
+    value = statistic.of(facts) if having else math.nan
+    if math.isnan(value):
+        return None
+    low, high = bootstrap(
+        lambda drawn: statistic.of({name: of[drawn] for name, of in facts.items()}), len(having), resamples=1000
+    )
+    return Estimate(value, low, high, len(having))

@@ -18,6 +18,7 @@ from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
 from eval import answering, choosing, refusal, retrieval
+from eval import judge as judging
 from eval.cases import BadCases, Case, read_cases, read_units
 from eval.runs import Run
 from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, SUITES, Row, summarise
@@ -49,6 +50,8 @@ class Plan:
     """False: though a model may be there."""
     mine: bool = False
     """Score the learner's own index as it is, rather than a throw-away one."""
+    judged: bool = False
+    """Let the model judge the answers, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Bench:
     model: "LanguageModel | None"
     reranker: "Reranker | None"
     tell: Progress
+    judged: bool
     tokens: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -127,14 +131,15 @@ def run(
         shelf, content = Shelf(settings), ""
     else:
         shelf, content = open_index(settings, plan.notes, progress=progress)
-    bench = Bench(
-        shelf, settings, cases, others, read_units(plan.cases.with_name("docs.jsonl")), model, _reranker(settings), tell
-    )
+    units = read_units(plan.cases.with_name("docs.jsonl"))
+    judged = plan.judged and model is not None and ANSWER in plan.suites
+    bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged)
     about = _about(bench, plan, content)
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
     code = code_version()
     if found := known(digest, code):
         return found
+    agreed = judging.agreement(model).kappas if judged and model else {}
     rows = tuple(row for suite in plan.suites for row in WORK[suite](bench))
     run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(started))}-{uuid.uuid4().hex[:4]}"
     made = Run(
@@ -149,6 +154,7 @@ def run(
         model=model.name if model else "",
         scores=summarise(rows),
         tokens=bench.tokens,
+        judge=agreed,
     )
     shelf.close()
     return Scored(made, rows)
@@ -179,7 +185,7 @@ def _answer(bench: Bench) -> Iterator[Row]:
     for row, given in bench.watched(ANSWER, found, len(bench.cases)):
         for name, count in given.usage.items():
             bench.tokens[name] = bench.tokens.get(name, 0) + count
-        yield row
+        yield answering.judged(row, given, bench.model) if bench.judged and bench.model else row
 
 
 def _mcq(bench: Bench) -> Iterable[Row]:
@@ -257,6 +263,7 @@ def _about(bench: Bench, plan: Plan, content: str) -> dict[str, Any]:
         "temperature": settings.llm_temperature,
         "max_answer_tokens": settings.llm_max_answer_tokens,
         "prompt": _digest(prompt.SYSTEM.encode()),
+        "rubric": _digest(judging.RUBRIC.encode()) if bench.judged else "",
     }
 
 

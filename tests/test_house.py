@@ -48,6 +48,7 @@ ONE_DOOR = {
     "Stemmer": {"assistant/words.py"},
     "fsrs": {"assistant/review.py"},
     "genanki": {"assistant/deck.py"},
+    "matplotlib": {"eval/draw.py"},
     "apscheduler": {"ui/nightly.py"},
     "click_default_group": {"ui/group.py"},
     "argon2": {"ui/users.py"},

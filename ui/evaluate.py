@@ -79,8 +79,16 @@ def _runs() -> "Runs":
 @_what
 @_json
 @click.option("--mine", is_flag=True, help="Your own cases (`ask eval keep`), on your own index.")
+@click.option("--judge", is_flag=True, help="Let the served model judge the answers; it is measured first.")
 def run(
-    notes: Path | None, cases: Path | None, suites: tuple[str, ...], limit: int, no_llm: bool, as_json: bool, mine: bool
+    notes: Path | None,
+    cases: Path | None,
+    suites: tuple[str, ...],
+    limit: int,
+    no_llm: bool,
+    as_json: bool,
+    mine: bool,
+    judge: bool,
 ) -> None:
     """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
     from eval.mine import plan_mine
@@ -93,6 +101,7 @@ def run(
     if mine:
         own = plan_mine(opening.settings(), use_model=not no_llm)
         plan = replace(own, limit=limit, suites=plan.suites if suites else own.suites)
+    plan = replace(plan, judged=judge)
     with _bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
     path = _runs().add(scored.run, scored.rows)
@@ -284,6 +293,21 @@ def _wrong_answer(settings: "AssistantSettings", answer_id: int | None) -> "tupl
     return found, feedback
 
 
+@evaluate.command()
+@click.argument("name", metavar="RUN", default="last")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="By default beside the run's rows.")
+def report(name: str, output: Path | None) -> None:
+    """Write a run as one HTML file: scores over time, by kind of question, risk and coverage, worst cases."""
+    from eval.report import page
+
+    runs = _runs()
+    found = runs.get(name)
+    before = [one for one in runs.last(100, cases=found.cases) if one.started <= found.started][:30]
+    path = output or runs.path(found.id).with_suffix(".html")
+    path.write_text(page(found, runs.rows(found.id), before), encoding="utf-8")
+    click.echo(str(path))
+
+
 def difference_text(one: "Difference") -> str:
     """Return a difference in one line."""
     p = "" if one.p is None else f"  McNemar p {one.p:.3f}"
@@ -355,7 +379,10 @@ def run_text(one: "Run") -> str:
     lines = [line_of(f"run {one.id}: {one.cases}, {one.model or 'no model'}, {one.seconds:.1f} s")]
     for suite, scores in one.scores.items():
         lines.append(suite)
-        lines += [f"  {name:<20}{estimate_text(score)}" for name, score in scores.items()]
+        for name, score in scores.items():
+            kappa = one.judge.get(name.removeprefix("judge_")) if name.startswith("judge_") else None
+            agrees = "" if kappa is None else f"  judge agrees with people: kappa {kappa:.2f}"
+            lines.append(f"  {name:<20}{estimate_text(score)}{agrees}")
     if one.tokens:
         lines.append("tokens: " + ", ".join(f"{count:,} {name}" for name, count in one.tokens.items()))
     return "\n".join(lines)
