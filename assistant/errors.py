@@ -8,6 +8,8 @@ StudyError                  (ingest.errors)
 │   └── ItemsFull           no room on its disk
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
+├── NoSuchPlan              no plan has that name
+├── BlueprintRejected       a plan's file that does not keep to the format
 ├── NoSuchAnswer            an answer that is not in the journal
 ├── NoSuchConversation      a conversation that is not in it
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
@@ -43,6 +45,20 @@ class NoSuchCourse(StudyError):
     def __init__(self, name: str, courses: list[str]) -> None:
         there = ", ".join(courses) or "none: the notes have no sub-folders"
         super().__init__(f"no note belongs to a course {name}; courses: {there}")
+
+
+class NoSuchPlan(StudyError):
+    """No plan has that name or path."""
+
+    def __init__(self, name: str, plans: list[str]) -> None:
+        super().__init__(f"there is no plan {name}; plans: {', '.join(plans)}, or the path of a .yaml file of yours")
+
+
+class BlueprintRejected(StudyError):
+    """A plan's file can't be used; says where and why."""
+
+    def __init__(self, path: str, line: int, problem: str) -> None:
+        super().__init__(f"{path}, line {line}: {problem}" if line else f"{path}: {problem}")
 
 
 class JournalUnavailable(StudyError):

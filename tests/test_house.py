@@ -49,6 +49,7 @@ ONE_DOOR = {
     "fsrs": {"assistant/review.py"},
     "genanki": {"assistant/deck.py"},
     "matplotlib": {"eval/draw.py"},
+    "yaml": {"assistant/fields.py"},
     "apscheduler": {"ui/nightly.py"},
     "click_default_group": {"ui/group.py"},
     "argon2": {"ui/users.py"},
