@@ -8,10 +8,11 @@ from assistant.answer import Answer, answer
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
 from eval.cases import read_cases
-from eval.gate import NoBaseline, OtherCases, check, extend_baseline, load_baseline, save_baseline, worse
+from eval.gate import BASELINE, NoBaseline, OtherCases, check, extend_baseline, load_baseline, save_baseline, worse
 from eval.mine import NothingToScore, baseline_path, case_from, cases_path, keep_case, score_mine
 from eval.runs import Run
 from eval.score import Row, summarise
+from eval.suite import GOLD
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from ui.cli import main
@@ -147,3 +148,9 @@ def test_the_gate_passes_and_fails_by_its_exit_status(asked: AssistantSettings, 
     assert failed.exit_code == 1
     assert "retrieval mrr@10" in failed.output
     assert "worse beyond chance" in failed.output
+
+
+def test_the_shipped_baseline_is_of_the_shipped_questions() -> None:
+    shipped = {case.id for case in read_cases(GOLD)}
+    refused = {row.case for row in load_baseline(BASELINE).rows if row.suite == "refusal"}
+    assert len(shipped & refused) > 0.9 * len(shipped)
