@@ -10,7 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class IngestSettings(BaseSettings):
     """Read from STUDY_* variables, then from `.env` in the working directory."""
 
-    model_config = SettingsConfigDict(env_prefix="STUDY_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="STUDY_", env_file=".env", extra="ignore", frozen=True, defer_build=True
+    )
 
     home: Path = Field(default_factory=lambda: user_data_path("study-assistant"))
     """Folder of the index, the prepared models and everything else that is kept."""
