@@ -1,5 +1,6 @@
 """The command `ask ui`: the web app, until it is stopped."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +42,9 @@ def ui(host: str | None, port: int | None, show: bool) -> None:
 
             webbrowser.open(url)
 
-    server.Service(Desk(settings), server.listen(settings), opened=opened).run()
+    if not server.Service(Desk(settings), server.listen(settings), opened=opened).run():
+        # A sync is under way: the index stays as it was, and the next sync removes what this one began.
+        os._exit(0)  # Python's own end would pull the ground from under threads of other languages
 
 
 def _check_users(settings: "UiSettings") -> None:

@@ -84,6 +84,7 @@ class Desk:
         self._syncing: Syncing | None = None
         self._journals: dict[str, Journal] = {}
         self._sync_thread: threading.Thread | None = None
+        self._warm_thread: threading.Thread | None = None
 
     # ------------------------------------------------------------------------------------------------- opening
 
@@ -93,7 +94,8 @@ class Desk:
         Args:
             then: Called when the models are loaded.
         """
-        threading.Thread(target=self._load, args=[then], name="warm-up", daemon=True).start()
+        self._warm_thread = threading.Thread(target=self._load, args=[then], name="warm-up", daemon=True)
+        self._warm_thread.start()
 
     def _load(self, then: Callable[[], None]) -> None:
         from assistant.answer import answer
@@ -316,6 +318,10 @@ class Desk:
             self._syncing = replace(begun, steps=tuple(steps.values()), error=f"{type(error).__name__}: {error}")
             raise
 
-    def close(self) -> None:
-        """Let go of what is open in this thread."""
-        self.shelf.close()
+    def finish(self, seconds: float) -> bool:
+        """Wait for what runs in the background, not longer than so many seconds; return whether all of it has ended."""
+        until = time.monotonic() + seconds
+        threads = [thread for thread in (self._warm_thread, self._sync_thread) if thread]
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)

@@ -153,7 +153,7 @@ class Service:
     def app(self) -> App:
         """Return what the server runs."""
         settings, home = self.desk.settings, self.desk.settings.home.expanduser().resolve()
-        door = Door(lambda: self._load(self.desk, self._uploads), opened=self._opened, failed=self._failed)
+        door = Door(lambda: asyncio.run(self._pages()), opened=self._opened, failed=self._failed)
         gate = Gate(
             door,
             token=token(home),
@@ -163,6 +163,10 @@ class Service:
             session_hours=settings.ui_session_hours,
         )
         return Guard(gate, hosts=hosts_of(self._host, settings.ui_hosts), most_bytes=settings.ui_upload_mb << 20)
+
+    async def _pages(self) -> Any:
+        """Make the pages, in a loop: Gradio opens one for each of its locks where none runs, and closes none."""
+        return self._load(self.desk, self._uploads)
 
     def _opened(self) -> None:
         self._tell(self.url)
@@ -178,13 +182,20 @@ class Service:
         self.failure = error
         self.stop()
 
-    def run(self) -> None:
-        """Serve until told to stop, then end in order.
+    def run(self) -> bool:
+        """Serve until told to stop, then end in order; return whether nothing is left running in the background.
 
         Raises:
             StudyError: What kept the pages from being made.
         """
         import uvicorn
+
+        class Server(uvicorn.Server):
+            """Ends in order on a signal, where uvicorn's own would raise it again before all is put away."""
+
+            def handle_exit(self, sig: int, frame: Any) -> None:
+                self.force_exit = self.should_exit
+                self.should_exit = True
 
         config = uvicorn.Config(
             self.app(),
@@ -197,7 +208,7 @@ class Service:
             timeout_graceful_shutdown=LINGER,
             proxy_headers=False,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Server(config)
         with (
             self._socket,
             self._present,
@@ -207,6 +218,7 @@ class Service:
             asyncio.run(self._server.serve(sockets=[self._socket]))
         if self.failure:
             raise self.failure
+        return self.desk.finish(LINGER)
 
     def stop(self) -> None:
         """Stop serving; `run` returns."""

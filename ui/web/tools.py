@@ -12,7 +12,7 @@ from ui.web.desk import Desk
 from ui.web.door import Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
     from gradio.mcp import GradioMCPServer
 
 PATHS = ("/gradio_api/mcp", "/mcp")
@@ -25,7 +25,7 @@ class Tools:
         self._server = _server(desk)
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, app: "FastAPI") -> AsyncIterator[None]:
+    async def lifespan(self, app: "Starlette") -> AsyncIterator[None]:
         """Be ready for requests, in between."""
         async with self._server.manager.run():
             yield
@@ -34,7 +34,7 @@ class Tools:
         """Answer a request."""
         await self._server.handle_streamable_http(scope | {"path": f"{PATHS[0]}/", "root_path": ""}, receive, send)
 
-    def add_to(self, app: "FastAPI") -> None:
+    def add_to(self, app: "Starlette") -> None:
         """Add the routes to an app."""
         from starlette.routing import Route
 
