@@ -35,4 +35,25 @@ window.study = {
     box.scrollTop = quote.offsetTop - box.offsetTop - box.clientHeight / 3;
     if (matchMedia('(max-width: 860px)').matches) panel.scrollIntoView({ block: 'start' });
   },
+  // The question on a card was replaced: the keyboard goes where its answer belongs.
+  turned(card) {
+    setTimeout(() => {
+      const box = card.closest('.questions').querySelector('.typed textarea, .typed input');
+      if (box && box.offsetParent) box.focus();
+      else if (document.activeElement && document.activeElement.matches('textarea, input')) document.activeElement.blur();
+    }, 60);
+  },
 };
+
+// 1–4, Enter and space press what they are written on, unless something is being typed.
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return;
+  const card = [...document.querySelectorAll('.card')].find(one => one.offsetParent);
+  const key = event.key === 'Enter' || event.key === ' ' ? 'enter' : event.key;
+  const focused = event.target.closest('button');
+  if (key === 'enter' && focused && card && card.contains(focused)) return;  // it presses what it stands on
+  const button = card && /^([1-9]|enter)$/.test(key) && card.querySelector(`[data-key="${key}"]`);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+});

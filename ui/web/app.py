@@ -8,6 +8,7 @@ import gradio as gr
 from ui.web.ask import AskTab
 from ui.web.desk import Desk
 from ui.web.notes import NotesTab
+from ui.web.questions import QuizTab, ReviewTab
 from ui.web.render import escaped
 
 _HERE = Path(__file__).parent
@@ -36,13 +37,23 @@ def build(desk: Desk) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(f'<h1 class="unseen">{TITLE}</h1>')
         banner = gr.HTML(elem_id="banner")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Ask", id="ask"):
                 ask = AskTab(desk)
+            with gr.Tab("Quiz", id="quiz"):
+                quiz = QuizTab(desk)
+            with gr.Tab("Review", id="review") as reviewing:
+                review = ReviewTab(desk)
             with gr.Tab("Notes", id="notes-tab"):
                 notes = NotesTab(desk)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(lambda: banner_html(desk), None, [banner], **quiet)
+        for part in (ask.log, ask.live):
+            part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
+                quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
+            )
+        reviewing.select(review.count, None, [review.due], **quiet)
+        page.load(quiz.load, None, [quiz.course], **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
         page.load(
             notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **quiet

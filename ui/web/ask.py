@@ -253,6 +253,12 @@ class AskTab:
             }
         return {self.talk: talk}
 
+    def topic(self, event: gr.EventData, request: gr.Request) -> tuple[Any, str]:
+        """Go to the quiz, with a question that was asked as its topic."""
+        kept = self._desk.journal(learner_of(request)).answer(Event(event).number("turn"))
+        asked = kept.document.get("standalone") or kept.question if kept else ""
+        return gr.update(selected="quiz"), asked
+
     def complained(
         self, talk: Talk, kind: str | None, words: str, note: str | None, request: gr.Request
     ) -> tuple[Any, ...]:

@@ -16,8 +16,10 @@ from ui.settings import UiSettings
 
 if TYPE_CHECKING:
     from assistant.answer import Event
+    from assistant.items import Items
     from assistant.journal import Journal
     from assistant.remember import Remembered
+    from assistant.review import Reviews
     from ingest.report import Report
 
 PATIENCE = 60.0
@@ -83,6 +85,7 @@ class Desk:
         self._begin = threading.Lock()
         self._syncing: Syncing | None = None
         self._journals: dict[str, Journal] = {}
+        self._items: Items | None = None
         self._sync_thread: threading.Thread | None = None
         self._warm_thread: threading.Thread | None = None
 
@@ -256,6 +259,31 @@ class Desk:
             with room.lock:
                 room.of[learner] -= 1
                 room.of += Counter()  # forgets those who have none
+
+    # ----------------------------------------------------------------------------------------------- questions
+
+    def items(self) -> "Items":
+        """Return the quiz items of these notes.
+
+        Raises:
+            ItemsUnavailable: They can't be opened.
+        """
+        from assistant.items import Items
+
+        with self._begin:
+            if self._items is None:
+                self._items = Items.of(self.shelf.folder)
+            return self._items
+
+    def reviews(self, learner: str = "") -> "Reviews":
+        """Return a learner's reviews.
+
+        Raises:
+            JournalUnavailable: The journal can't be opened.
+        """
+        from assistant.review import Reviews
+
+        return Reviews(self.journal(learner), self.of(learner))
 
     # --------------------------------------------------------------------------------------------------- syncs
 

@@ -13,10 +13,10 @@ element.addEventListener('click', event => {
   if (button.dataset.do === 'back') return study.back();
   const turn = button.closest('[data-turn]');
   study.pressed(button);
-  trigger('select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
+  trigger(button.dataset.do === 'quiz' ? 'submit' : 'select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
 });
 """
-"""Browser code of a gr.HTML: a press of a button with data-do triggers `select` with all of its data.
+"""Browser code of a gr.HTML: a press of a button with data-do triggers `select` (a quiz: `submit`) with its data.
 
 No attribute is called data-path: Gradio takes whatever has a path for a file."""
 
@@ -25,6 +25,9 @@ REVEAL = CLICKS + "watch('value', () => study.reveal(element));"
 
 FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
 """The same for an answer that is being written: it comes into view."""
+
+KEYS = CLICKS + "watch('value', () => study.turned(element));"
+"""The same for a question: the next one is answered by keyboard at once."""
 
 
 def learner_of(request: "gr.Request") -> str:
