@@ -4,7 +4,7 @@ Sentences are looked for by their letters and digits alone: sets write 'one - ye
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from eval.cases import Case
@@ -32,34 +32,34 @@ def _squeeze(text: str) -> tuple[str, Sequence[int]]:
     return "".join(letter for letter, _ in folded), [at for _, at in folded]
 
 
-def gold_chunks(
-    cases: Sequence[Case], view: View, text_of: Callable[[str], str | None], version_of: Callable[[str], str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the ids of the chunks that hold each case's gold sentences, by the case's id.
+Spans = list[tuple[str, Span]]
+"""Stretches of notes: path, and first and last code point."""
 
-    A case whose notes hold none of its sentences, or that has none, is left out.
 
-    Args:
-        cases: The cases.
-        view: The index.
-        text_of: Gives the text of a note's version.
-        version_of: Gives the version of the note at a path; empty where there is none.
-    """
-    wanted = {path for case in cases for path, _ in quotes(case)}
+def gold_spans(cases: Sequence[Case], ledger: Ledger) -> dict[str, Spans]:
+    """Return where each case's gold sentences stand, by the case's id; a case of which none is found is left out."""
+    notes, texts = ledger.notes(), dict[str, str]()
+    found: dict[str, Spans] = {}
+    for case in cases:
+        for path, quote in quotes(case):
+            if path not in texts:
+                texts[path] = (ledger.text(notes[path].version) if path in notes else None) or ""
+            if span := find(quote, texts[path]):
+                found.setdefault(case.id, []).append((path, span))
+    return found
+
+
+def gold_chunks(spans: Mapping[str, Spans], view: View) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the chunks that hold each case's gold sentences, by the case's id."""
+    wanted = {path for found in spans.values() for path, _ in found}
     chunks: defaultdict[str, list[Chunk]] = defaultdict(list)
     for chunk, _ in view.scroll() if wanted else ():
         if chunk.path in wanted:
             chunks[chunk.path].append(chunk)
-    texts = {path: text_of(version_of(path)) or "" for path in wanted}
-    found = {}
-    for case in cases:
-        ids: dict[str, None] = {}
-        for path, quote in quotes(case):
-            span = find(quote, texts[path])
-            ids |= dict.fromkeys(chunk.id for chunk in chunks[path] if span and holds(chunk, span))
-        if ids:
-            found[case.id] = tuple(ids)
-    return found
+    return {
+        case: tuple(dict.fromkeys(one.id for path, span in found for one in chunks[path] if holds(one, span)))
+        for case, found in spans.items()
+    }
 
 
 def quotes(case: Case) -> Iterable[tuple[str, str]]:
@@ -73,9 +73,3 @@ def holds(chunk: Chunk, span: Span) -> bool:
     """Return whether a chunk has at least half of a stretch of its note, or lies half within it."""
     common = min(chunk.end, span[1]) - max(chunk.start, span[0])
     return common >= LEAST_SHARE * min(span[1] - span[0], chunk.end - chunk.start)
-
-
-def reader(ledger: Ledger) -> Callable[[str], str]:
-    """Return what gives a note's version."""
-    notes = ledger.notes()
-    return lambda path: notes[path].version if path in notes else ""

@@ -13,7 +13,7 @@ from eval.runs import Run
 from eval.score import LOWER_IS_BETTER, NEITHER, REFUSAL, Row
 
 HEADLINES = {
-    "retrieval": ("ndcg@10", "mrr@10", "recall@10", "passage_ndcg@10"),
+    "retrieval": ("ndcg@10", "mrr@10", "shown", "passage_ndcg@10"),
     "refusal": ("auroc", "false_answer", "false_refusal", "aurc"),
     "answer": ("token_f1", "gold_in_cited", "citation_recall", "citation_precision"),
     "mcq": ("accuracy", "without_notes", "gain"),

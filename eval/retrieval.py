@@ -15,7 +15,7 @@ from pathlib import Path
 from assistant.retrieve import Passage, Reranker, retrieve
 from eval.cases import Case, read_cases, read_units
 from eval.metrics import Estimate, hit, ndcg, recall, reciprocal_rank
-from eval.passages import gold_chunks, reader
+from eval.passages import Spans, gold_chunks, gold_spans, holds
 from eval.score import RETRIEVAL, Row, summarise
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
@@ -46,7 +46,8 @@ def rows(
     """
     view, ledger = shelf.view(), shelf.ledger
     wanted = [case for case in cases if case.answerable and case.gold_units]
-    gold = gold_chunks(wanted, view, ledger.text, reader(ledger))
+    spans = gold_spans(wanted, ledger)
+    gold = gold_chunks(spans, view)
     for case in wanted:
         started = time.perf_counter()
         found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=ledger.text)
@@ -55,9 +56,26 @@ def rows(
         values = _scores("", ranked, case.gold_units)
         if case.id in gold:
             values |= _scores("passage_", [passage.chunk.id for passage in found.candidates], gold[case.id])
+        values["shown"] = shown(found.passages, spans.get(case.id, []), case.gold_units, units)
         values["words_shown"] = float(sum(len(passage.chunk.text.split()) for passage in found.passages))
         detail = {"gold": list(case.gold_units), "found": ranked[:SHOWN], "passages": _places(found.passages)}
         yield Row(RETRIEVAL, case.id, case.question, case.kinds, values, {}, detail, ms)
+
+
+def shown(passages: Sequence[Passage], spans: Spans, gold: Sequence[str], units: Mapping[str, str]) -> float:
+    """Return the share of the gold sentences that an answer would be made from; of the gold units where none is known.
+
+    Args:
+        passages: What an answer would be made from.
+        spans: Where the gold sentences stand.
+        gold: The gold units.
+        units: The unit of each file.
+    """
+    if not spans:
+        return recall([units.get(passage.chunk.path, passage.chunk.path) for passage in passages], gold, len(passages))
+    return sum(
+        any(passage.chunk.path == path and holds(passage.chunk, span) for passage in passages) for path, span in spans
+    ) / len(spans)
 
 
 def _scores(name: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, float]:

@@ -253,6 +253,7 @@ def _about(bench: Bench, plan: Plan, content: str) -> dict[str, Any]:
         "suites": list(plan.suites),
         "limit": plan.limit,
         "index": bench.shelf.built_with,
+        "chunks": sum(note.chunks for note in bench.shelf.ledger.notes().values()),
         "top_k": settings.top_k,
         "fusion": f"{retrieve.DENSE_WEIGHT} dense, {retrieve.FILE_WEIGHT} file, depth {retrieve.DEPTH}",
         "rerank_model": settings.rerank_model,

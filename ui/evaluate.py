@@ -220,6 +220,8 @@ def gate(
     kept = _runs().add(scored.run, scored.rows)
     found = check(accepted, scored.rows, path)
     fallen = worse(found)
+    if accepted.head["settings"].get("cases_hash") != scored.run.settings["cases_hash"]:
+        _notice(f"the questions have changed since {path} was accepted; those that both have are compared")
     if as_json:
         told = {"run": scored.run.id, "accepted": accepted.head["run"], "passed": not fallen, "rows": str(kept)}
         opening.print_json(told | {"differences": [asdict(one) for one in found]})
@@ -291,6 +293,55 @@ def _wrong_answer(settings: "AssistantSettings", answer_id: int | None) -> "tupl
     if found is None:
         raise NoSuchAnswer(wanted)
     return found, feedback
+
+
+@evaluate.command()
+@_what
+@click.option("--set", "given", multiple=True, required=True, metavar="NAME=VALUE,VALUE", help="May be repeated.")
+@click.option("--by", default="retrieval shown", show_default=True, help="The score that decides: suite and name.")
+@_json
+def sweep(
+    notes: Path | None,
+    cases: Path | None,
+    suites: tuple[str, ...],
+    limit: int,
+    no_llm: bool,
+    given: tuple[str, ...],
+    by: str,
+    as_json: bool,
+) -> None:
+    """Try settings on the same questions; name the cheapest that is not shown to be worse than the best.
+
+    \b
+    Examples:
+      ask eval sweep --set chunk_tokens=64,128,190 --set top_k=3,6 --no-llm
+      ask eval sweep --set chunk_tokens=128,190 --by "retrieval passage_ndcg@10"
+    """
+    from eval import sweep as sweeping
+    from ui import open as opening
+
+    suite, _, metric = by.partition(" ")
+    plan = _plan(notes, cases, suites, limit, no_llm, default=f"{suite} retrieval")
+    tries = sweeping.combinations(given, opening.settings())
+    runs = _runs()
+    tried = []
+    with _bars() as tell:
+        for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=_notice):
+            tried.append(one)
+            if not as_json:
+                told = " ".join(f"{name}={value}" for name, value in one.values.items())
+                again = "  (kept from before)" if one.again else ""
+                score = estimate_text(one.score(suite, metric))
+                cost = f"{one.cost:8.1f} a question"
+                click.echo(f"{told:<32}{by}{score}  cost {cost}  run {one.scored.run.id}{again}")
+    result = sweeping.judge(tried, suite, metric)
+    if as_json:
+        opening.print_json(sweeping.as_json(result))
+        return
+    best, cheapest = (
+        " ".join(f"{name}={value}" for name, value in one.values.items()) for one in (result.best, result.not_worse[0])
+    )
+    click.echo(f"best: {best}; the cheapest that is not shown to be worse: {cheapest}")
 
 
 @evaluate.command()

@@ -1,0 +1,159 @@
+"""Settings are tried one after the other on the same cases: which is the cheapest that is not worse than the best?
+
+Each combination is a run like any other and is kept as one. A sweep that was broken off goes on where it was: a run
+of the same settings, notes, cases and code is not made again.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from assistant.settings import AssistantSettings
+from eval.compare import WORSE, compare
+from eval.metrics import Estimate
+from eval.runs import Runs
+from eval.score import ANSWER, LOWER_IS_BETTER, RETRIEVAL
+from eval.suite import Plan, Scored, run
+from ingest.errors import StudyError
+from ingest.sync import Progress
+
+
+class BadSweep(StudyError):
+    """The settings can't be tried so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One combination of settings."""
+
+    values: dict[str, str]
+    """What was set, as it was written."""
+    scored: Scored
+    again: bool
+    """Whether an earlier run was used."""
+
+    def score(self, suite: str, metric: str) -> Estimate:
+        """Return one of its scores.
+
+        Raises:
+            BadSweep: It has none of that name.
+        """
+        scores = self.scored.run.scores.get(suite, {})
+        if metric not in scores:
+            raise BadSweep(
+                f"there is no score {suite} {metric}; there are: {', '.join(scores) or 'none of that suite'}"
+            )
+        return scores[metric]
+
+    @property
+    def cost(self) -> float:
+        """What a question costs: tokens of prompt and answer where a model was asked, else words shown."""
+        answer = self.scored.run.scores.get(ANSWER, {})
+        if "prompt_tokens" in answer:
+            return answer["prompt_tokens"].value + answer["answer_tokens"].value
+        return self.scored.run.scores.get(RETRIEVAL, {}).get("words_shown", Estimate(0.0, 0.0, 0.0, 0)).value
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a sweep found."""
+
+    tried: tuple[Tried, ...]
+    best: Tried
+    not_worse: tuple[Tried, ...]
+    """Those that are not shown to be worse than the best, the best among them, cheapest first."""
+
+
+def combinations(given: Sequence[str], settings: AssistantSettings) -> list[tuple[dict[str, str], AssistantSettings]]:
+    """Return every combination of values like 'chunk_tokens=128,256', as it was written and as settings.
+
+    Raises:
+        BadSweep: A name is no setting, or a value not one of its.
+    """
+    names, choices = [], []
+    for one in given:
+        name, equals, values = one.partition("=")
+        if not equals or not values or name not in AssistantSettings.model_fields:
+            known = ", ".join(sorted(AssistantSettings.model_fields))
+            raise BadSweep(f"{one}: write --set NAME=VALUE,VALUE; the names are {known}")
+        names.append(name)
+        choices.append([value.strip() for value in values.split(",")])
+    found = []
+    for values_ in itertools.product(*choices):
+        chosen = dict(zip(names, values_, strict=True))
+        try:
+            found.append((chosen, AssistantSettings(**(settings.model_dump() | chosen))))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise BadSweep(f"{first['loc'][0]}: {first['msg']}") from None
+    return found
+
+
+def sweep(
+    plan: Plan,
+    tries: Sequence[tuple[dict[str, str], AssistantSettings]],
+    runs: Runs,
+    *,
+    progress: Progress | None = None,
+    notice: Callable[[str], None] = lambda line: None,
+) -> Iterator[Tried]:
+    """Yield each combination when it is scored.
+
+    Args:
+        plan: What is scored.
+        tries: What to set, from `combinations`.
+        runs: Where runs are kept and found again.
+        progress: Told how far it is.
+        notice: Told in a line what went otherwise than planned.
+    """
+
+    def known(settings_hash: str, code: str) -> Scored | None:
+        found = runs.same(settings_hash, code)
+        return Scored(found, tuple(runs.rows(found.id))) if found else None
+
+    for number, (chosen, settings) in enumerate(tries, start=1):
+        if progress:
+            progress("settings", number - 1, len(tries))
+        before = {one.id for one in runs.last(1000)}
+        scored = run(plan, settings, progress=progress, notice=notice, known=known)
+        again = scored.run.id in before
+        if not again:
+            runs.add(scored.run, scored.rows)
+        yield Tried(chosen, scored, again)
+        if progress:
+            progress("settings", number, len(tries))
+
+
+def judge(tried: Sequence[Tried], suite: str, metric: str) -> Result:
+    """Return the best by one score, and those that are not shown to be worse, cheapest first."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    best = max(tried, key=lambda one: (sign * one.score(suite, metric).value, -one.cost))
+    held = [one for one in tried if one is best or _verdict(best, one, suite, metric) != WORSE]
+    return Result(tuple(tried), best, tuple(sorted(held, key=lambda one: (one.cost, one is not best))))
+
+
+def _verdict(best: Tried, other: Tried, suite: str, metric: str) -> str:
+    found = compare(best.scored.rows, other.scored.rows)
+    return next((one.verdict for one in found if (one.suite, one.metric) == (suite, metric)), WORSE)
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """Return what `ask eval sweep --json` prints."""
+    held = {id(one) for one in result.not_worse}
+    return {
+        "tried": [
+            {
+                "set": one.values,
+                "run": one.scored.run.id,
+                "cost": round(one.cost, 2),
+                "not_worse": id(one) in held,
+                "suites": one.scored.run.as_json()["suites"],
+            }
+            for one in result.tried
+        ],
+        "best": result.best.values,
+        "cheapest": result.not_worse[0].values,
+    }
