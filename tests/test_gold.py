@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from assistant.words import stems
 from eval.anchor import anchor, texts_of
 from eval.cases import read_cases
+from eval.judge import LABELS
 from ingest.read import read, reader_of
 from tests.conftest import ROOT
 
@@ -171,3 +173,33 @@ def test_a_quote_that_stands_twice_is_refused(tmp_path: Path) -> None:
         case,
         ["y: a.md says 2 times 'Yes.'; revise the question or its quote"],
     )
+
+
+def test_the_judged_answers_rest_on_questions_of_the_set_and_their_passages(cases: list[dict[str, Any]]) -> None:
+    known = {case["id"]: case for case in cases if case["answerable"]}
+    quotes = {quote for case in cases for quote in case["gold_sentences"]}
+    judged = lines("judge.jsonl")
+    for line in judged:
+        case = known[line["case"]]
+        assert (line["question"], line["reference"]) == (case["question"], case["answer"]), line["id"]
+        assert line["passages"][: len(case["gold_sentences"])] == case["gold_sentences"], line["id"]
+        assert set(line["passages"]) <= quotes, line["id"]
+    assert len({line["id"] for line in judged}) == len({line["answer"] for line in judged}) == len(judged) >= 60
+
+
+def test_the_judged_answers_are_a_mix_that_length_does_not_give_away() -> None:
+    judged = lines("judge.jsonl")
+    sorts = Counter(line["sort"] for line in judged)
+    assert set(sorts) == {
+        *("right", "verbose", "unsupported but true", "incomplete", "subtly wrong", "swapped", "premise accepted"),
+        *("off topic", "refused"),
+    }
+    for name, values in LABELS.items():
+        assert {line[name] for line in judged} == set(values)
+    assert [line["id"] for line in judged if (line["correctness"] == "right") != (line["completeness"] == "all")] == []
+    assert min(Counter(line["faithful"] for line in judged).values()) >= 25
+    words = {
+        label: [len(line["answer"].split()) for line in judged if line["correctness"] == label]
+        for label in ("right", "wrong")
+    }
+    assert 0.5 < mean(words["right"]) / mean(words["wrong"]) < 2
