@@ -1,5 +1,6 @@
 import http.client
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -98,6 +99,33 @@ def test_a_sync_is_started_and_tells_how_it_ended(app: Served) -> None:
     assert [step["name"] for step in told["here"]["steps"]] == ["reading", "embedding"]
     found = app.api("POST", "/api/v1/answer", {"question": "Which eggs does an emu lay?"}).json
     assert found["citations"][0]["path"] == "zoo/emu.md"
+
+
+def test_a_quiz_is_that_of_ask_quiz_and_what_is_due_has_no_answers(app: Served) -> None:
+    notes = app.service.desk.shelf.notes
+    shutil.copy(ROOT / "corpus" / "infrastructure" / "distributed-training.md", notes / "zoo")
+    app.api("POST", "/api/v1/sync", {})
+    app.service.desk.wait_for_sync(30)
+    found = app.api("POST", "/api/v1/quiz", {"wanted": 2, "use_model": False}).json
+    assert 0 < len(found["items"]) <= 2
+    assert {"id", "kind", "question", "options", "answer", "explanation", "evidence"} <= set(found["items"][0])
+    assert app.api("GET", "/api/v1/reviews").json == {"due": [], "later": 0, "next": None}
+    item = app.service.desk.items.get(found["items"][0]["id"])
+    assert item
+    app.service.desk.reviews().add(item.item, 1, correct=False, at=time.time() - 86400)
+    due = app.api("GET", "/api/v1/reviews").json["due"]
+    assert [one["id"] for one in due] == [item.item.id]
+    assert "answer" not in due[0]
+    wrong = app.api("POST", "/api/v1/quiz", {"kinds": ["essay"]})
+    assert (wrong.status, wrong.json["kind"]) == (400, "QuestionRejected")
+
+
+def test_prometheus_is_told_of_answers_and_of_nothing_private(app: Served) -> None:
+    app.api("POST", "/api/v1/answer", QUESTION)
+    found = app.api("GET", "/metrics")
+    assert found.headers["content-type"].startswith("text/plain")
+    assert 'study_answers_total{outcome="quoted"}' in found.text
+    assert "ebra" not in found.text
 
 
 def test_the_api_describes_itself(app: Served) -> None:

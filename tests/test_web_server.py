@@ -113,13 +113,17 @@ def test_editors_and_agents_find_four_tools_and_use_them(app: Served) -> None:
             search = await session.call_tool("search_notes", {"question": "zebras", "top_k": 1})
             asked = await session.call_tool("ask_notes", {"question": "Which stripes do zebras have?"})
             wrong = await session.call_tool("ask_notes", {"question": "zebras", "course": "sea"})
+            quiz = await session.call_tool("make_quiz", {"wanted": 2})
+            assert {"items", "rejected"} == set(json.loads(getattr(quiz.content[0], "text", "")))
+            due = await session.call_tool("due_reviews", {})
+            assert json.loads(getattr(due.content[0], "text", "")) == {"due": [], "later": 0, "next": None}
             texts = [getattr(result.content[0], "text", "") for result in (search, asked, wrong)]
             assert [search.isError, asked.isError, wrong.isError] == [False, False, True]
             return names, json.loads(texts[0]), texts[1], texts[2]
 
     for path in ("/mcp", "/gradio_api/mcp/"):
         names, search, asked, wrong = asyncio.run(use(path))
-        assert {"search_notes", "ask_notes"} <= names
+        assert names == {"search_notes", "ask_notes", "make_quiz", "due_reviews"}
         assert [passage["path"] for passage in search["passages"]] == ["zoo/zebra.md"]  # type: ignore[attr-defined]
         assert json.loads(asked)["citations"][0]["quote"] == "Zebras have black and white stripes."
         assert wrong == "no note belongs to a course sea; courses: city, zoo"

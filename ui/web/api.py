@@ -4,6 +4,9 @@
     POST /api/v1/search    passages, and whether they answer the question
     GET  /api/v1/status    as `ask status --json`
     POST /api/v1/sync      starts a sync; GET tells how far it is
+    POST /api/v1/quiz      as `ask quiz --json`
+    GET  /api/v1/reviews   what is due, as `ask review --json`
+    GET  /metrics          for Prometheus
     GET  /api/openapi.json describes all of it
 
 Every request carries the token of STUDY_HOME/api-token (`Authorization: Bearer …`).
@@ -17,7 +20,7 @@ from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from ingest.errors import IndexUnavailable, LedgerUnavailable, NotIndexed, StudyError, SyncRunning
@@ -50,6 +53,17 @@ class Ask(Question):
     use_model: bool = Field(default=True, description="False: quote the notes, ask no model.")
     explain: bool = Field(default=False, description="Tell with the answer how it came about (NDJSON only).")
     live: bool = Field(default=True, description="Send the answer while it is written (NDJSON only).")
+
+
+class Quiz(BaseModel):
+    """What a quiz shall be like."""
+
+    topic: str = Field(default="", description="What it is about, in words; empty: all notes, evenly.")
+    course: str = Field(default="", description="Sub-folder of the notes to stay in; empty: all.")
+    wanted: int = Field(default=10, ge=1, le=500, description="Most items.")
+    kinds: list[str] = Field(default=[], description="Only these kinds; none: all.")
+    fresh: bool = Field(default=False, description="Make all of them now, though some are there to be asked.")
+    use_model: bool = Field(default=True, description="False: make them by rule, ask no model.")
 
 
 class Sync(BaseModel):
@@ -109,6 +123,21 @@ def add_api(app: FastAPI, desk: Desk) -> None:
             "elsewhere": desk.synced_elsewhere,
             "here": last.as_json() if last else None,
         }
+
+    @router.post("/quiz", summary="Return questions about the notes, each with its answer and the words that bear it.")
+    def quiz(wish: Quiz) -> dict[str, Any]:
+        return desk.quiz(**wish.model_dump())
+
+    @router.get("/reviews", summary="Return what is due for review, without answers.")
+    def reviews(course: str = "", most: int = 50) -> dict[str, Any]:
+        return desk.due(course=course, most=most)
+
+    @app.get("/metrics", summary="Tell Prometheus of all answers; no learner, question or note is in it.")
+    def metrics() -> Response:
+        from assistant.figures import exposition
+
+        told, kind = exposition(desk.journals())
+        return Response(told, media_type=kind)
 
     app.include_router(router)
 

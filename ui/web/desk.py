@@ -1,11 +1,12 @@
 """What all pages and requests share: notes that stay open, models that stay loaded, the sync that is running."""
 
 import contextlib
+import functools
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +196,11 @@ class Desk:
                 self._journals[name] = Journal.of(self.of(name))
             return self._journals[name]
 
+    def journals(self) -> "list[Journal]":
+        """Return the journals of all learners that have one."""
+        top = self.settings.home.expanduser().resolve() / "learners"
+        return [self.journal(path.parent.name) for path in sorted(top.glob("*/journal.db"))]
+
     def told(
         self,
         question: str,
@@ -232,6 +238,86 @@ class Desk:
             "passages": told["passages"],
             "timings_ms": told["timings_ms"],
         }
+
+    # --------------------------------------------------------------------------------------------- quiz and review
+
+    @functools.cached_property
+    def items(self) -> "Items":
+        """The quiz items of these notes, shared by all learners.
+
+        Raises:
+            ItemsUnavailable: They can't be opened.
+        """
+        from assistant.items import Items
+
+        return Items.of(self.shelf.folder)
+
+    def reviews(self, learner: str = "") -> "Reviews":
+        """Return a learner's reviews."""
+        from assistant.review import Reviews
+
+        return Reviews(self.journal(learner), self.of(learner))
+
+    def quiz(
+        self,
+        *,
+        learner: str = "",
+        topic: str = "",
+        course: str = "",
+        wanted: int = 10,
+        kinds: Collection[str] = (),
+        fresh: bool = False,
+        use_model: bool = True,
+    ) -> dict[str, Any]:
+        """Return a quiz as `ask quiz --json` prints it, answers included.
+
+        Raises:
+            TooManyQuestions: There is no room for making one now.
+            NotCovered: The notes don't say enough about the topic.
+            QuestionRejected: There is no such kind.
+        """
+        from assistant import llm
+        from assistant.errors import QuestionRejected
+        from assistant.items import KINDS, Item
+        from assistant.quiz import Wish, quiz
+        from assistant.stale import refresh
+
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise QuestionRejected(f"there is no kind {unknown[0]}; kinds: {', '.join(KINDS)}")
+        with self.seat(learner):
+            self._warm.wait(PATIENCE)
+            settings = self.of(learner)
+            refresh(self.items, self.shelf)
+            model = llm.find(settings) if use_model else None
+            made = quiz(
+                self.shelf,
+                settings,
+                self.items,
+                Wish(wanted, topic, course=course.strip("/"), kinds=frozenset(kinds), fresh=fresh),
+                model=None if isinstance(model, llm.Absent) else model,
+                asked=self.reviews(learner).asked(),
+            )
+            every = list(made)
+        found = [one.as_json() for one in every if isinstance(one, Item)]
+        rejected = Counter(one.reason for one in every if not isinstance(one, Item))
+        return {"items": found, "rejected": dict(rejected)}
+
+    def due(self, *, learner: str = "", course: str = "", most: int = 50) -> dict[str, Any]:
+        """Return what a learner is to review now, without answers, as `ask review --json` prints it."""
+        from assistant.stale import refresh
+
+        reviews = self.reviews(learner)
+        if self.generation:
+            refresh(self.items, self.shelf)
+        course = course.strip("/")
+        active = {item.id: item for item in self.items.active() if not course or item.evidence.course == course}
+        schedule = reviews.schedule()
+        due = [active[one.item] for one in reviews.due(active)][:most]
+        later = sorted(one.due for id_, one in schedule.items() if id_ in active and one.due > reviews.now())
+        told = [item.shown() | {"due": schedule[item.id].due, "reviews": schedule[item.id].reviews} for item in due]
+        return {"due": told, "later": len(later), "next": later[0] if later else None}
+
+    # --------------------------------------------------------------------------------------------------- room
 
     @property
     def answering(self) -> int:

@@ -12,8 +12,8 @@ from ui.web.desk import Desk
 from ui.web.door import Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from gradio.mcp import GradioMCPServer
+    from starlette.applications import Starlette
 
 PATHS = ("/gradio_api/mcp", "/mcp")
 
@@ -71,8 +71,28 @@ def _server(desk: Desk) -> "GradioMCPServer":
                 pass
         return _json({name: told[name] for name in ("outcome", "answer", "citations", "nearest", "notice")})
 
+    def make_quiz(topic: str = "", course: str = "", wanted: int = 5) -> str:
+        """Make quiz questions from the user's own course notes; returns JSON: questions of several kinds, each with its
+        answer, an explanation, and the exact quote that bears it out.
+
+        Args:
+            topic: What they are about, in words; empty: all notes, evenly.
+            course: Stay in this sub-folder of the notes; empty: all of them.
+            wanted: Most questions, 1 to 50.
+        """
+        return _json(desk.quiz(topic=topic, course=course, wanted=max(1, min(wanted, 50))))
+
+    def due_reviews(course: str = "", most: int = 20) -> str:
+        """List what the user is to review now by spaced repetition; returns JSON: questions without their answers.
+
+        Args:
+            course: Only questions of this sub-folder of the notes; empty: all of them.
+            most: Most questions to list.
+        """
+        return _json(desk.due(course=course, most=most))
+
     with Blocks(title="Study assistant", analytics_enabled=False) as blocks:
-        for tool in (search_notes, ask_notes):
+        for tool in (search_notes, ask_notes, make_quiz, due_reviews):
             api(tool, queue=False)  # called in this process: with a queue it would call itself over HTTP
     return GradioMCPServer(blocks)
 
