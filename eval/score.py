@@ -15,11 +15,16 @@ import numpy as np
 
 from eval.metrics import Estimate, area_under_risk, auroc, bootstrap, estimate
 
-RETRIEVAL, REFUSAL, ANSWER, MCQ = "retrieval", "refusal", "answer", "mcq"
-SUITES = (RETRIEVAL, REFUSAL, ANSWER, MCQ)
+RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ = "retrieval", "refusal", "answer", "mcq", "quiz"
+SUITES = (RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ)
 
-LOWER_IS_BETTER = frozenset("false_answer false_refusal aurc unparsed judge_unparsed judge_order_matters".split())
-NEITHER = frozenset("words words_shown prompt_tokens answer_tokens without_notes answered judge_length_r".split())
+LOWER_IS_BETTER = frozenset(
+    "false_answer false_refusal aurc unparsed judge_unparsed judge_order_matters duplicate key_bias".split()
+)
+NEITHER = frozenset(
+    "words words_shown prompt_tokens answer_tokens without_notes answered judge_length_r guessed "
+    "longest_is_key longest_by_chance".split()
+)
 """Told, and no reason to prefer one run to another."""
 KEPT = 0.95
 """Share of the answerable questions that `refused_at_95` lets through."""
@@ -94,12 +99,20 @@ def _length_r(facts: Facts) -> float:
     return float(np.corrcoef(words, judged)[0, 1])
 
 
+def _key_bias(facts: Facts) -> float:
+    """Return how far the keys' positions are from uniform: half the sum of differences, 0 to 1 (total variation)."""
+    options = int(facts["options"].max())
+    shares = np.bincount(facts["key"].astype(int), minlength=options) / len(facts["key"])
+    return float(np.abs(shares - 1 / options).sum() / 2)
+
+
 DERIVED: Mapping[str, Mapping[str, Statistic]] = {
     REFUSAL: {
         "auroc": Statistic(("evidence", "answerable"), _auroc),
         "refused_at_95": Statistic(("evidence", "answerable"), _refused_at_95),
         "aurc": Statistic(("evidence", "wrong"), _aurc),
     },
+    QUIZ: {"key_bias": Statistic(("key", "options"), _key_bias)},
     ANSWER: {"judge_length_r": Statistic(("words", "judged"), _length_r)},
 }
 """Scores of a suite that are no means."""

@@ -17,11 +17,11 @@ from assistant import prompt, retrieve
 from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
-from eval import answering, choosing, refusal, retrieval
+from eval import answering, choosing, quizzing, refusal, retrieval
 from eval import judge as judging
 from eval.cases import BadCases, Case, read_cases, read_units
 from eval.runs import Run
-from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, SUITES, Row, summarise
+from eval.score import ANSWER, MCQ, QUIZ, REFUSAL, RETRIEVAL, SUITES, Row, summarise
 from eval.scratch import open_index
 from ingest.shelf import Shelf
 from ingest.sync import Progress
@@ -76,6 +76,7 @@ class Bench:
     reranker: "Reranker | None"
     tell: Progress
     judged: bool
+    limit: int
     tokens: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -133,7 +134,7 @@ def run(
         shelf, content = open_index(settings, plan.notes, progress=progress)
     units = read_units(plan.cases.with_name("docs.jsonl"))
     judged = plan.judged and model is not None and ANSWER in plan.suites
-    bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged)
+    bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit)
     about = _about(bench, plan, content)
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
     code = code_version()
@@ -195,11 +196,17 @@ def _mcq(bench: Bench) -> Iterable[Row]:
     return bench.watched(MCQ, found, total)
 
 
+def _quiz(bench: Bench) -> Iterable[Row]:
+    wanted = bench.limit or quizzing.WANTED
+    return bench.watched(QUIZ, quizzing.rows(bench.shelf, bench.settings, bench.model, wanted=wanted), 0)
+
+
 WORK: dict[str, Callable[[Bench], Iterable[Row]]] = {
     RETRIEVAL: _retrieval,
     REFUSAL: _refusal,
     ANSWER: _answer,
     MCQ: _mcq,
+    QUIZ: _quiz,
 }
 """What makes the rows of each suite."""
 

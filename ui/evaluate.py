@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eval.runs import Run, Runs
     from eval.suite import Plan
 
-_SUITES = ("retrieval", "refusal", "answer", "mcq", "all")
+_SUITES = ("retrieval", "refusal", "answer", "mcq", "quiz", "all")
 
 
 @click.group(cls=Group, default="run", default_if_no_args=True)
@@ -395,8 +395,8 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
         def tell(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+                tasks[step] = bars.add_task(step, total=total or None)
+            bars.update(tasks[step], completed=done, total=total or None)
 
         yield tell
 
@@ -413,7 +413,7 @@ def line_text(one: "Run") -> str:
     from ui.show import line_of
 
     when = datetime.datetime.fromtimestamp(one.started).strftime("%Y-%m-%d %H:%M")
-    heads = {"retrieval": "ndcg@10", "refusal": "auroc", "answer": "token_f1", "mcq": "accuracy"}
+    heads = {"retrieval": "ndcg@10", "refusal": "auroc", "answer": "token_f1", "mcq": "accuracy", "quiz": "accepted"}
     told = [
         f"{suite} {heads[suite]} {scores[heads[suite]].value:.3f}"
         for suite, scores in one.scores.items()
