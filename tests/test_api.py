@@ -110,7 +110,7 @@ def test_a_quiz_is_that_of_ask_quiz_and_what_is_due_has_no_answers(app: Served) 
     assert 0 < len(found["items"]) <= 2
     assert {"id", "kind", "question", "options", "answer", "explanation", "evidence"} <= set(found["items"][0])
     assert app.api("GET", "/api/v1/reviews").json == {"due": [], "later": 0, "next": None}
-    item = app.service.desk.items.get(found["items"][0]["id"])
+    item = app.service.desk.items().get(found["items"][0]["id"])
     assert item
     app.service.desk.reviews().add(item.item, 1, correct=False, at=time.time() - 86400)
     due = app.api("GET", "/api/v1/reviews").json["due"]

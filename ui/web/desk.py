@@ -1,7 +1,6 @@
 """What all pages and requests share: notes that stay open, models that stay loaded, the sync that is running."""
 
 import contextlib
-import functools
 import os
 import threading
 import time
@@ -241,23 +240,6 @@ class Desk:
 
     # --------------------------------------------------------------------------------------------- quiz and review
 
-    @functools.cached_property
-    def items(self) -> "Items":
-        """The quiz items of these notes, shared by all learners.
-
-        Raises:
-            ItemsUnavailable: They can't be opened.
-        """
-        from assistant.items import Items
-
-        return Items.of(self.shelf.folder)
-
-    def reviews(self, learner: str = "") -> "Reviews":
-        """Return a learner's reviews."""
-        from assistant.review import Reviews
-
-        return Reviews(self.journal(learner), self.of(learner))
-
     def quiz(
         self,
         *,
@@ -287,12 +269,12 @@ class Desk:
         with self.seat(learner):
             self._warm.wait(PATIENCE)
             settings = self.of(learner)
-            refresh(self.items, self.shelf)
+            refresh(self.items(), self.shelf)
             model = llm.find(settings) if use_model else None
             made = quiz(
                 self.shelf,
                 settings,
-                self.items,
+                self.items(),
                 Wish(wanted, topic, course=course.strip("/"), kinds=frozenset(kinds), fresh=fresh),
                 model=None if isinstance(model, llm.Absent) else model,
                 asked=self.reviews(learner).asked(),
@@ -308,9 +290,9 @@ class Desk:
 
         reviews = self.reviews(learner)
         if self.generation:
-            refresh(self.items, self.shelf)
+            refresh(self.items(), self.shelf)
         course = course.strip("/")
-        active = {item.id: item for item in self.items.active() if not course or item.evidence.course == course}
+        active = {item.id: item for item in self.items().active() if not course or item.evidence.course == course}
         schedule = reviews.schedule()
         due = [active[one.item] for one in reviews.due(active)][:most]
         later = sorted(one.due for id_, one in schedule.items() if id_ in active and one.due > reviews.now())
