@@ -6,17 +6,20 @@ tables of the same file: whoever needs a table appends its SQL to `MIGRATIONS`, 
 `Journal.rows` and `Journal.transaction`.
 """
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from assistant.database import Database
 from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
 from assistant.settings import AssistantSettings
+from ingest import trace
 
 MIGRATIONS = (
     """
@@ -71,6 +74,8 @@ MIGRATIONS = (
     """,
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
+Score = Callable[[str, str, float, str], None]
+"""Takes a trace, the score's name, its value and a comment."""
 _KEPT = (
     "SELECT id, coalesce(conversation, 0), asked, course, question, outcome, model, generation, settings, trace, "
     "failure, timings_ms, usage, document FROM answers"
@@ -158,13 +163,20 @@ class Journal(Database):
 
     unavailable, full = JournalUnavailable, JournalFull
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, score: Score | None = None) -> None:
+        """Open the journal, or make it.
+
+        Args:
+            folder: Of the learner.
+            score: Told what was thought of an answer that was traced.
+        """
         super().__init__(folder / "journal.db", MIGRATIONS)
+        self._score = score
 
     @classmethod
     def of(cls, settings: AssistantSettings) -> "Journal":
         """Return the journal of the learner that the settings name."""
-        return cls(folder_of(settings))
+        return cls(folder_of(settings), score=partial(trace.score, settings))
 
     # ---------------------------------------------------------------------------------------------- asked, answered
 
@@ -301,13 +313,15 @@ class Journal(Database):
             NoSuchAnswer: It is not in the journal.
         """
         with self.transaction() as db:
-            if not db.execute("SELECT 1 FROM answers WHERE id = ?", (answer,)).fetchone():
+            found = db.execute("SELECT trace FROM answers WHERE id = ?", (answer,)).fetchone()
+            if not found:
                 raise NoSuchAnswer(answer)
             row = (answer, time.time(), good, _clean(wrong), _clean(note))
-            return int(
-                db.execute("INSERT INTO feedback (answer, given, good, wrong, note) VALUES (?,?,?,?,?)", row).lastrowid
-                or 0
-            )
+            added = db.execute("INSERT INTO feedback (answer, given, good, wrong, note) VALUES (?,?,?,?,?)", row)
+        if self._score and found[0]:
+            with contextlib.suppress(OSError):  # it is in the journal, which is what counts
+                self._score(found[0], "thumb", float(good), wrong)
+        return added.lastrowid or 0
 
     def feedbacks(self, answer: int = 0) -> list[Feedback]:
         """Return what was thought of one answer, or of all (0), oldest first."""

@@ -1,6 +1,6 @@
 """An answer on its way to the reader is kept: what terminal, web app and editors all show passes here.
 
-    answer(…) → the same events, one by one → the journal
+    answer(…) → the same events, one by one → the journal, and the trace where tracing is on
 
 The reader sees every event first. What fails here never costs an answer: it becomes one line of notice.
 """
@@ -14,6 +14,7 @@ from assistant.answer import Answer, Asked, Event, Found, Wrote, stopped
 from assistant.errors import JournalUnavailable
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
+from ingest import trace as tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def remembered(
     text, moment = "", time.time()
 
     def keep(answer: Answer) -> Remembered:
+        trace = traced(answer)
         try:
             with nullcontext(journal) if journal else closing(Journal.of(settings)) as into:
                 id_ = into.asked(
@@ -57,12 +59,27 @@ def remembered(
                     course=course,
                     generation=answer.generation,
                     settings=settings.digest,
+                    trace=trace,
                     failure=answer.failure,
                     asked=moment,
                 )
         except JournalUnavailable as error:
             return Remembered(0, f"this answer is not in the journal: {error}")
         return Remembered(id_, "")
+
+    def traced(answer: Answer) -> str:
+        """Have the answer traced; return the trace's id, empty where tracing is off or failed."""
+        if not tracing.on(settings):
+            return ""
+        from assistant.retrace import trace_of
+
+        id_ = tracing.new_id()
+        made = trace_of(answer, found, asked, settings, id_=id_, began=moment, course=course, conversation=conversation)
+        try:
+            tracing.send(settings, made)
+        except OSError:
+            return ""
+        return id_
 
     try:
         with closing(events):

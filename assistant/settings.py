@@ -63,8 +63,9 @@ class AssistantSettings(IngestSettings):
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
+_NOT_TELLING = ("home", "notes", "learner", "review_retention", "langfuse_public_key", "langfuse_host")
 _TELLING = {
     name
     for name, field in AssistantSettings.model_fields.items()
-    if field.annotation is not SecretStr and name not in ("home", "notes", "learner", "review_retention")
+    if field.annotation is not SecretStr and name not in _NOT_TELLING
 }

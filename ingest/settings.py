@@ -43,3 +43,12 @@ class IngestSettings(BaseSettings):
 
     add_private: bool = False
     """`ask add` may also fetch from private and loopback addresses."""
+
+    langfuse_public_key: str = ""
+    """Key of a Langfuse project; with the two below, answers, quizzes and syncs are traced there."""
+
+    langfuse_secret_key: SecretStr = SecretStr("")
+    """The secret key that belongs to it."""
+
+    langfuse_host: str = ""
+    """Address of the Langfuse server: http://127.0.0.1:3000, or https://cloud.langfuse.com."""

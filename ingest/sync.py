@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ingest import clone, parse, walk
+from ingest import clone, parse, trace, walk
 from ingest.chunk import Chunk, chunk_id, key_of
 from ingest.errors import IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
 from ingest.index import Draft, Entry, Vector, View
@@ -80,16 +80,19 @@ def sync(
         return _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell).foretell()
     with _only_one(shelf.folder, wait=wait) as killed:
         started = time.time()
-        work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell, engine=engine)
+        watch = trace.Watch(tell)
+        work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=watch, engine=engine)
         try:
             if killed:
                 work.tidy()
             change = work.run(started)
         except Exception as error:
+            told = f"{error}".encode(errors="backslashreplace").decode() or type(error).__name__
+            watch.sync(shelf.settings, started, {}, told)
             with contextlib.suppress(StudyError):
-                told = f"{error}".encode(errors="backslashreplace").decode() or type(error).__name__
                 shelf.ledger.add_run(new_run(started, shelf.ledger.generation, {}, whole=False, error=told))
             raise
+        watch.sync(shelf.settings, started, work.report.summary(()))
     if on_change and change:
         on_change(change)
     return work.report

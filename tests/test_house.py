@@ -22,6 +22,9 @@ MAY_IMPORT = {
 ONE_DOOR = {
     "qdrant_edge": {"ingest/index.py"},
     "qdrant_client": {"ingest/index.py"},
+    "langfuse": {"ingest/trace.py"},
+    "opentelemetry": {"ingest/trace.py"},
+    "prometheus_client": {"assistant/figures.py"},
     "sqlite3": {"ingest/ledger.py", "assistant/database.py", "eval/runs.py"},
     "onnx": {"ingest/embed.py"},
     "onnxruntime": {"ingest/embed.py"},
