@@ -77,37 +77,20 @@ def test_what_fails_becomes_a_row_that_says_so(tmp_path: Path, monkeypatch: pyte
     assert (row.ours, row.met) == (r"failed: OSError: no \| disk", False)
 
 
-MEASURED = (
-    "`ask --help`",
-    "cold `ask --no-llm`",
-    "its memory",
-    "hybrid retrieval in a warm process, 1,000 chunks",
-    "first sync of 12 Markdown files",
-    "second sync, nothing changed, 12 files",
-    "the same: work done",
-    "sync after one edit among 12 files",
-    "embedding beside torch fp32",
-    "least cosine between the two",
-    "questions while another process syncs",
-    "questions while the same process syncs",
-    "time to the model server's first token",
-    "tokens lost to truncation",
-    "PDF, right words, 2 pages: one column",
-    "PDF, right words, 2 pages: two columns, ligatures and broken words",
-)
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_quick_run_of_the_whole_bench_has_every_row_and_none_that_failed(tmp_path: Path, models: Path) -> None:
+def test_a_quick_run_of_some_benches_has_their_rows_and_none_that_failed(tmp_path: Path, models: Path) -> None:
     (tmp_path / "quick").mkdir()
     (tmp_path / "quick" / "models").symlink_to(models)
     out = tmp_path / "bench.md"
     # In a process of its own, as people run it: what is started from a large one is told to be as large.
     command = [sys.executable, "-m", "eval.bench", "--quick", "--folder", str(tmp_path), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--only", "help", "--only", "first-token"], cwd=ROOT, capture_output=True, text=True
+    )
     rows = [line for line in out.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| `ask --help`",
+        "| time to the model server's first token, after retrieval",
+    ]
     assert [row for row in rows if "failed" in row] == []
-    assert [what for what in MEASURED if not any(what in row for row in rows)] == []
     assert done.stdout == out.read_text(encoding="utf-8")
-    assert done.returncode == (1 if any("**no**" in row for row in rows) else 0)
