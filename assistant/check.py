@@ -185,15 +185,17 @@ def is_new(item: Item, ground: Ground) -> bool:
     for other in ground.existing:
         if other.id == item.id or _same_fact(item, other):
             return False
-        if _same_answer(item, other):
+        if _may_be_same(item, other):
             if _jaccard(own, known_stems(_asks(other))) >= SAME_WORDS:
                 return False
             alike.append(_asks(other))
     return not (ground.alike and alike) or ground.alike(_asks(item), alike) < SAME_MEANING
 
 
-def _same_answer(one: Item, other: Item) -> bool:
-    """Return whether two items may have the same answer: rows of a table are asked for in the same words."""
+def _may_be_same(one: Item, other: Item) -> bool:
+    """Return whether two items may ask the same: rows of a table are asked for in the same words."""
+    if known_numbers(one.question) != known_numbers(other.question):  # the A100's is not the H100's
+        return False
     if TRUE_FALSE in (one.kind, other.kind):
         return one.kind == other.kind
     return _jaccard(known_stems(one.answer), known_stems(other.answer)) > 0.3 or normal(one.answer) == normal(
@@ -205,6 +207,12 @@ def _same_answer(one: Item, other: Item) -> bool:
 def known_stems(text: str) -> frozenset[str]:
     """Return `stems`, remembered: every new item is compared with every old one."""
     return stems(text)
+
+
+@lru_cache(10_000)
+def known_numbers(text: str) -> frozenset[str]:
+    """Return the numbers of a text, remembered."""
+    return content(text).numbers
 
 
 def _asks(item: Item) -> str:

@@ -184,9 +184,10 @@ class Items(Database):
         rows = self.rows(f"SELECT item, state, why, made, id FROM items {where} ORDER BY made, rowid", *values)
         return [Stored(item_of(json.loads(body)), state, why, made) for body, state, why, made, _ in rows]
 
-    def versions(self) -> set[tuple[str, str]]:
-        """Return the (path, version) pairs that the items rest on."""
-        return {(path, version) for path, version in self.rows("SELECT DISTINCT path, version FROM items")}
+    def versions(self) -> set[tuple[str, str, bool]]:
+        """Return (path, version, whether all of them are active) of what the items rest on."""
+        rows = self.rows("SELECT path, version, min(state = ?) FROM items GROUP BY path, version", ACTIVE)
+        return {(path, version, bool(all_active)) for path, version, all_active in rows}
 
     def of_note(self, path: str, version: str) -> list[Stored]:
         """Return the items that rest on one version of a note."""

@@ -7,8 +7,13 @@ It follows from what is stored, not from what is told, so that a kill between a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from assistant.items import ACTIVE, FLAGGED, RETIRED, Evidence, Items, Stored
+from assistant import cards
+from assistant.author import write
+from assistant.facts import Source, facts, source
+from assistant.grade import Model
+from assistant.items import ACTIVE, FLAGGED, RETIRED, Evidence, Item, Items, Stored
 from ingest.chunk import Chunk, chunk_id
 from ingest.ledger import Note
 from ingest.shelf import Shelf
@@ -37,11 +42,14 @@ def refresh(items: Items, shelf: Shelf) -> Stale:
     notes = {path: note for path, note in shelf.ledger.notes().items() if note.version}
     by_version = {note.version: note for note in notes.values()}
     changes: list[tuple[str, Evidence, str, str]] = []
-    for path, version in sorted(items.versions()):
-        if not path or (path in notes and notes[path].version == version):
+    for path, version, all_active in sorted(items.versions()):
+        current = path in notes and notes[path].version == version
+        if not path or (current and all_active):
             continue
         note = notes.get(path) or by_version.get(version)
         stored = [one for one in items.of_note(path, version) if one.state != RETIRED or one.why == GONE]
+        if current:  # an edit was taken back
+            stored = [one for one in stored if one.state != ACTIVE]
         changes += _of_note(stored, note, shelf, told)
     if changes:
         items.mark(changes)
@@ -85,3 +93,48 @@ def relocated(evidence: Evidence, note: Note, text: str, chunks: Sequence[Chunk]
                 evidence, path=note.path, locator=locator, start=start, end=end, version=note.version, chunk=chunk.id
             )
     return None
+
+
+def rewrite(items: Items, shelf: Shelf, model: Model | None = None, most: int = 50) -> dict[str, str]:
+    """Write flagged items anew from what stands where their evidence stood; return old ids by new ones.
+
+    What a model wrote waits for a model; what a rule made is made again by rule.
+    """
+    written: dict[str, str] = {}
+    for stored in items.every(FLAGGED)[:most]:
+        old = stored.item
+        asked = f"{old.question} {old.answer}"
+        by_rule = old.made_by.startswith("rule")
+        note = shelf.ledger.note(old.evidence.path)
+        one = source(note, shelf.view(), shelf.ledger) if note and (by_rule or model) else None
+        if one is None:
+            continue
+        near = _around(old.evidence, one)
+        sources = {one.version: one}
+        options: dict[str, Any] = {
+            "wanted": 1,
+            "existing": items.active(),
+            "embed": shelf.embedder.encode,
+            "objective": old.objective,
+        }
+        if by_rule:
+            found = facts(one)
+            places = {chunk.id: rank for rank, chunk in enumerate(near)}
+            ranked = [fact for fact in found if fact.evidence.chunk in places]
+            ranked.sort(key=lambda fact: (fact.subject not in asked, places[fact.evidence.chunk]))
+            made = cards.make(found, sources, ranked=ranked, **options)
+        else:
+            assert model is not None
+            made = write(model, near, sources, **options)
+        new = next((item for item in made if isinstance(item, Item)), None)
+        if new:
+            items.add([new])
+            items.mark([(old.id, old.evidence, RETIRED, f"written anew as {new.id}")])
+            written[new.id] = old.id
+    return written
+
+
+def _around(evidence: Evidence, source: Source) -> list[Chunk]:
+    """Return the chunks of a new version where the evidence stood in the old one, the likeliest first."""
+    same = [chunk for chunk in source.chunks if chunk.place_at(chunk.start).locator == evidence.locator]
+    return sorted(same or source.chunks, key=lambda chunk: abs(chunk.start - evidence.start))[:2]

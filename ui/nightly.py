@@ -95,8 +95,12 @@ class NightRunning(StudyError):
 
 
 def steps_of(shelf: "Shelf", settings: "AssistantSettings") -> list[Step]:
-    """Return what is done every night, in order. Later: staleness, between the two."""
-    return [Step("sync", partial(_sync, shelf)), Step("gate", partial(_gate, settings))]
+    """Return what is done every night, in order."""
+    return [
+        Step("sync", partial(_sync, shelf)),
+        Step("staleness", partial(_staleness, shelf, settings)),
+        Step("gate", partial(_gate, settings)),
+    ]
 
 
 def _sync(shelf: "Shelf") -> Detail:
@@ -110,6 +114,27 @@ def _sync(shelf: "Shelf") -> Detail:
         "embedded": report.embedded,
         "removed": len(report.removed),
         "remark": report.remark,
+    }
+
+
+def _staleness(shelf: "Shelf", settings: "AssistantSettings") -> Detail:
+    """Bring the quiz items in line with the notes, and write anew those whose evidence changed."""
+    from assistant import llm
+    from assistant.items import FLAGGED, Items, path_of
+    from assistant.stale import refresh, rewrite
+
+    if not path_of(shelf.folder).exists():
+        return {}
+    items = Items.of(shelf.folder)
+    told = refresh(items, shelf)
+    found = llm.find(settings) if items.every(FLAGGED) else None
+    written = rewrite(items, shelf, found if isinstance(found, llm.LanguageModel) else None)
+    return {
+        "moved": len(told.moved),
+        "flagged": len(told.flagged),
+        "retired": len(told.retired),
+        "revived": len(told.revived),
+        "rewritten": len(written),
     }
 
 

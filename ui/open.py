@@ -1,7 +1,9 @@
 """What every command opens: the settings, the notes, a sync with its progress shown."""
 
+import contextlib
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +40,7 @@ def sync(of: "Shelf", **options: Any) -> "Report":
     """Make the index equal to the folder; where a person looks on, with progress bars."""
     from ingest.sync import sync
 
+    options.setdefault("on_change", partial(refresh_items, of))
     if not sys.stderr.isatty():
         return sync(of, **options)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -54,6 +57,18 @@ def sync(of: "Shelf", **options: Any) -> "Report":
             bars.update(tasks[step], completed=done, total=total)
 
         return sync(of, progress=tell, **options)
+
+
+def refresh_items(of: "Shelf", _: object = None) -> None:
+    """Bring the quiz items in line with the notes, where there are any: what a sync calls when something changed."""
+    from assistant.items import Items, path_of
+    from ingest.errors import StudyError
+
+    if path_of(of.folder).exists():
+        from assistant.stale import refresh
+
+        with contextlib.suppress(StudyError):  # the sync went well; the next quiz or review tries again
+            refresh(Items.of(of.folder), of)
 
 
 def index_first(shelf: "Shelf") -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--kind", "kinds", multiple=True, help="Only this kind; may be given again.")
 @click.option("--no-llm", is_flag=True, help="Make questions by rule; ask no model.")
 @click.option("--new", "fresh", is_flag=True, help="Make all questions now, though some are there to be asked.")
+@click.option("--rewrite", is_flag=True, help="Write anew what rests because its note has changed; ask nothing.")
 @click.option("--seed", default=0, help="Another number takes other parts of the notes first.")
 @click.option("--json", "as_json", is_flag=True, help="Print questions and answers as one JSON document; ask nothing.")
 def quiz(
@@ -28,6 +29,7 @@ def quiz(
     kinds: tuple[str, ...],
     no_llm: bool,
     fresh: bool,
+    rewrite: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -44,12 +46,12 @@ def quiz(
       ask quiz --course infrastructure --kind mcq
       ask quiz --no-llm -n 10 --json
     """
-    from assistant.items import KINDS, Item, Items
+    from assistant import stale
+    from assistant.items import FLAGGED, KINDS, Item, Items
     from assistant.journal import Journal
     from assistant.quiz import Wish
     from assistant.quiz import quiz as questions
     from assistant.review import Reviews
-    from assistant.stale import refresh
     from ui import open as opening
 
     if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -58,9 +60,13 @@ def quiz(
     shelf = opening.shelf(settings)
     opening.index_first(shelf)
     items = Items.of(shelf.folder)
-    refresh(items, shelf)
+    stale.refresh(items, shelf)
     reviews = Reviews(Journal.of(settings), settings)
     model = None if no_llm else _model(settings)
+    if rewrite:
+        written = stale.rewrite(items, shelf, model)
+        click.echo(f"{len(written)} written anew, {len(items.every(FLAGGED))} still rest")
+        return
     wish = Wish(wanted, " ".join(topic), objective, course.strip("/"), frozenset(kinds), fresh, seed)
     made = questions(shelf, settings, items, wish, model=model, asked=reviews.asked())
     if as_json:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import StudyError, SyncRunning
@@ -396,6 +397,7 @@ class Desk:
 
     def _sync(self, options: dict[str, Any]) -> None:
         from ingest.sync import sync
+        from ui.open import refresh_items
 
         assert self._syncing is not None
         steps: dict[str, Step] = {}
@@ -406,7 +408,7 @@ class Desk:
             self._syncing = replace(begun, steps=tuple(steps.values()))
 
         try:
-            report = sync(self.shelf, progress=tell, **options)
+            report = sync(self.shelf, progress=tell, on_change=partial(refresh_items, self.shelf), **options)
             self._syncing = replace(begun, steps=tuple(steps.values()), report=report)
         except (StudyError, OSError) as error:
             self._syncing = replace(begun, steps=tuple(steps.values()), error=str(error))

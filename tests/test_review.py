@@ -1,0 +1,229 @@
+"""Reviews: the log is append-only, the schedule is py-fsrs's own, and no acknowledged review is lost."""
+
+import datetime
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fsrs import Card, Rating, Scheduler
+
+from assistant.errors import ClockWrong, JournalUnavailable, NotEnoughReviews
+from assistant.journal import Journal
+from assistant.review import AGAIN, EASY, GOOD, HARD, Reviews, card_id
+from assistant.settings import AssistantSettings
+from tests.scripted import choice
+
+NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC).timestamp()
+DAY = 86400.0
+
+
+class Clock:
+    """Shows what it is told."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def reviews(folder: Path, clock: Clock | None = None, **settings: float) -> Reviews:
+    return Reviews(Journal(folder), AssistantSettings(**settings), now=clock or Clock())  # type: ignore[arg-type]
+
+
+def test_a_replayed_log_gives_the_schedule_of_py_fsrs_exactly(tmp_path: Path) -> None:
+    chosen = random.Random(7)
+    clock = Clock()
+    made = reviews(tmp_path, clock)
+    items = [choice(f"What is thing {n} of the list called?") for n in range(40)]
+    own = Scheduler(enable_fuzzing=False)
+    cards = {
+        item.id: Card(card_id=card_id(item.id), due=datetime.datetime.fromtimestamp(NOON, datetime.UTC))
+        for item in items
+    }
+    for _ in range(600):
+        clock.now += chosen.expovariate(1 / 20000) + 0.000123
+        item, rating = chosen.choice(items), chosen.choice([AGAIN, HARD, GOOD, GOOD, EASY])
+        made.add(item, rating, correct=rating > AGAIN)
+        moment = datetime.datetime.fromtimestamp(clock.now, datetime.UTC)
+        cards[item.id], _ = own.review_card(cards[item.id], Rating(rating), moment)
+    again = reviews(tmp_path, clock)
+    schedule = again.schedule()
+    for item in items:
+        found, wanted = again.card(item.id), cards[item.id]
+        assert found is not None
+        assert (found.due, found.stability, found.difficulty, found.state, found.step) == (
+            *(wanted.due, wanted.stability, wanted.difficulty, wanted.state, wanted.step),
+        )
+        assert schedule[item.id].due == wanted.due.timestamp()
+        assert again.recall([item.id], clock.now + 5 * DAY) == {
+            item.id: own.get_card_retrievability(
+                wanted, datetime.datetime.fromtimestamp(clock.now + 5 * DAY, datetime.UTC)
+            )
+        }
+
+
+def test_what_is_due_comes_longest_overdue_first_and_only_among_active_items(tmp_path: Path) -> None:
+    clock = Clock()
+    made = reviews(tmp_path, clock)
+    one, two, resting = choice("What is the first?"), choice("What is the second?"), choice("What is resting?")
+    for item, rating in ((one, GOOD), (two, AGAIN), (resting, AGAIN)):
+        made.add(item, rating, correct=rating > AGAIN)
+    assert made.due([one.id, two.id]) == []
+    clock.now += 3600
+    assert [due.item for due in made.due([one.id, two.id])] == [two.id, one.id]
+
+
+def test_a_higher_retention_brings_items_back_sooner(tmp_path: Path) -> None:
+    dates = []
+    for retention in (0.8, 0.95):
+        made = reviews(tmp_path / str(retention), review_retention=retention)
+        made.add(choice(), EASY, correct=True)
+        dates.append(made.schedule()[choice().id].due)
+    assert dates[1] < dates[0]
+
+
+def test_i_was_right_counts_and_the_first_grade_stays_in_the_log(tmp_path: Path) -> None:
+    made = reviews(tmp_path)
+    review = made.add(choice(), AGAIN, correct=False, given="wrap")
+    made.overrule(review.id, GOOD, correct=True)
+    [found] = made.log()
+    assert (found.rating, found.correct, found.by, found.given) == (GOOD, True, "learner", "wrap")
+    assert made.journal.rows("SELECT rating, correct FROM reviews") == [(AGAIN, 0)]
+    card = made.card(choice().id)
+    assert card is not None
+    assert card.stability == Scheduler().parameters[GOOD - 1]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE reviews SET rating = 4", "DELETE FROM reviews", "DELETE FROM corrections"]
+)
+def test_the_log_can_only_grow(tmp_path: Path, statement: str) -> None:
+    made = reviews(tmp_path)
+    made.overrule(made.add(choice(), AGAIN, correct=False).id, GOOD, correct=True)
+    with pytest.raises(JournalUnavailable, match="stay"), made.journal.transaction() as db:
+        db.execute(statement)
+    assert len(made.log()) == 1
+
+
+def test_the_same_answer_sent_twice_is_kept_once(tmp_path: Path) -> None:
+    made = reviews(tmp_path)
+    for _ in range(2):
+        made.add(choice(), GOOD, correct=True, id_="a5")
+    assert len(made.log()) == 1
+
+
+def test_a_clock_that_can_not_be_right_is_noticed(tmp_path: Path) -> None:
+    clock = Clock()
+    made = reviews(tmp_path, clock)
+    made.check_clock()  # nothing to compare with
+    made.add(choice(), GOOD, correct=True)
+    for now, sane in ((NOON + DAY, True), (NOON - 600, True), (0.0, False), (NOON + 500 * DAY, False)):
+        clock.now = now
+        if sane:
+            made.check_clock()
+        else:
+            with pytest.raises(ClockWrong, match="set the clock, or say --clock-is-right"):
+                made.check_clock()
+
+
+def test_a_clock_put_back_leaves_the_order_of_the_log(tmp_path: Path) -> None:
+    clock = Clock()
+    made = reviews(tmp_path, clock)
+    made.add(choice(), GOOD, correct=True)
+    clock.now = NOON - 30 * DAY
+    made.add(choice(), GOOD, correct=True)
+    card = made.card(choice().id)
+    assert card is not None
+    assert card.last_review == datetime.datetime.fromtimestamp(NOON, datetime.UTC)
+
+
+def test_too_few_reviews_are_not_fitted_to(tmp_path: Path) -> None:
+    made = reviews(tmp_path)
+    made.add(choice(), GOOD, correct=True)
+    with pytest.raises(NotEnoughReviews, match="the log has 1 reviews, and 512 are needed"):
+        made.fit()
+
+
+@pytest.mark.slow
+def test_the_schedule_is_fitted_to_the_learners_own_log(tmp_path: Path) -> None:
+    chosen = random.Random(1)
+    clock = Clock()
+    made = reviews(tmp_path, clock)
+    items = [choice(f"What is thing {n} of the list called?") for n in range(60)]
+    for day in range(12):
+        for item in items:
+            clock.now = NOON + day * 2 * DAY + chosen.random() * 3600
+            made.add(item, AGAIN if chosen.random() < 0.4 else GOOD, correct=True)
+    before = made.schedule()
+    assert len(made.fit()) == 21
+    after = made.schedule()
+    assert sum(one.due for one in after.values()) != sum(one.due for one in before.values())
+    assert Reviews(made.journal, AssistantSettings(), now=clock).schedule() == after
+
+
+# ------------------------------------------------------------------------------------------- nothing is lost
+
+
+def write_until_killed(folder: Path, told: int, number: int) -> None:
+    """Be a process that adds reviews and says each one's id once it is acknowledged."""
+    made = Reviews(Journal(folder), AssistantSettings(), now=time.time)
+    for n in range(1_000_000):
+        review = made.add(choice(), GOOD, correct=True, id_=f"{number}-{n}")
+        os.write(told, f"{review.id}\n".encode())
+
+
+def killed(folder: Path, number: int, after: float) -> list[str]:
+    """Run a writer, kill it after so many seconds, and return what it said."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            write_until_killed(folder, theirs, number)
+        finally:
+            os._exit(1)
+    os.close(theirs)
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with os.fdopen(ours) as said:
+        return [line.strip() for line in said.read().split("\n")[:-1]]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    delays = random.Random(13)
+    acknowledged: list[str] = []
+    waiting = [(number, delays.uniform(0.005, 0.06)) for number in range(200)]
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                number, after = waiting.pop()
+            said = killed(tmp_path, number, after)
+            with lock:
+                acknowledged.extend(said)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal = Journal(tmp_path)
+    kept = {review.id for review in Reviews(journal, AssistantSettings()).log()}
+    assert len(acknowledged) > 200
+    assert set(acknowledged) - kept == set()
+    assert journal.check() == ""
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()
