@@ -86,7 +86,7 @@ def opened(browser: Any, app: App, *, width: int = 1280, height: int = 800, dark
     page.wait_for_function("window.gradio_config !== undefined && document.querySelector('#past p, #past ul')")
     try:
         yield page
-        assert wrong == []
+        assert not wrong, wrong
     finally:
         context.close()
 

@@ -1,8 +1,10 @@
 """The pages as a learner uses them, in a real browser: no error in the console, no request to another host."""
 
+import json
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,12 @@ from typing import Any
 import fpdf
 import pytest
 
+from assistant.items import Item, Items
+from assistant.journal import Journal
+from assistant.quiz import Wish, quiz
+from assistant.review import Reviews
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
 from tests.browser import App, ask, find_chromium, opened, served, tab
 from tests.fake_openai import FakeServer
 
@@ -278,3 +286,97 @@ def test_stop_stops_the_model_and_keeps_what_was_written(browser: Any, modelled:
         assert "cheese" not in page.locator("#log").inner_text()
         page.wait_for_timeout(300)
     assert model.disconnects == stopped + 1
+
+
+def answer_by_key(page: Any, card: str) -> str:
+    """Answer a question by keyboard, whatever its kind; return its text."""
+    question: str = page.locator(f"{card} h2").inner_text()
+    if page.locator(f"{card} .option").count():
+        page.keyboard.press("1")
+    elif page.locator(".typed textarea:visible, .typed input:visible").count():
+        page.wait_for_function("document.activeElement.matches('.typed textarea, .typed input')")
+        page.keyboard.type("no idea at all")
+        page.keyboard.press("Enter")
+    else:
+        page.keyboard.press("Space")
+    page.wait_for_selector(f"{card} .verdict")
+    return question
+
+
+def go_on_by_key(page: Any, card: str) -> None:
+    """Rate the answer where that is asked, and go on."""
+    if page.locator(f"{card} [data-do=rate]").count():
+        page.keyboard.press("3")
+    else:
+        page.keyboard.press("Enter")
+
+
+@WIDTHS
+def test_a_quiz_is_taken_by_keyboard_to_its_end(browser: Any, app: App, width: int) -> None:
+    card = "#quiz-card"
+    with opened(browser, app, width=width) as page:
+        tab(page, "Quiz")
+        page.get_by_label("Questions", exact=True).fill("3")
+        page.click("#quiz-start")
+        page.wait_for_selector(f"{card} h2")
+        asked = []
+        for number in range(3):
+            page.wait_for_selector(f"{card} h2 small:text-is('{number + 1}')")
+            assert page.locator(f"{card} .verdict").count() == 0
+            asked.append(answer_by_key(page, card))
+            assert page.locator("#quiz-source mark").count() == 1
+            assert (app.notes / page.locator(f"{card} .place").inner_text().split(" · ")[0]).exists()
+            go_on_by_key(page, card)
+        page.wait_for_selector(f"{card} h2:has-text('of 3 right')")
+        assert len(set(asked)) == 3
+
+
+def test_the_key_does_not_reach_the_browser_before_the_answer(browser: Any, app: App) -> None:
+    with opened(browser, app) as page:
+        tab(page, "Quiz")
+        page.click("#quiz-start")
+        page.wait_for_selector("#quiz-card h2 small")
+        question = page.locator("#quiz-card h2").inner_text().split(" ", 1)[1]
+        with sqlite3.connect(next(app.home.glob("items-*.db"))) as items:
+            rows = items.execute("SELECT item FROM items").fetchall()
+        (item,) = [found for (row,) in rows if (found := json.loads(row))["question"] in question]
+        shown = page.content()
+        assert item["evidence"]["quote"] not in shown
+        assert item["explanation"] not in shown
+        if not item["options"]:
+            assert item["answer"] not in page.locator("#quiz-card").inner_text().replace(item["question"], "")
+        assert page.locator("#quiz-card .right").count() == 0
+
+
+def test_what_is_due_is_reviewed_and_rated(browser: Any, modelled: App) -> None:
+    settings = AssistantSettings(home=modelled.home, notes=modelled.notes, llm_url=NOBODY)
+    shelf = Shelf(settings)
+    items = Items.of(shelf.folder)
+    (item,) = [
+        one
+        for one in quiz(shelf, settings, items, Wish(1, kinds=frozenset({"mcq"}), fresh=True))
+        if isinstance(one, Item)
+    ]
+    reviews = Reviews(Journal.of(settings), settings)
+    for days in (30, 20):
+        reviews.add(item, 3, correct=True, at=time.time() - days * 86400)
+    with opened(browser, modelled) as page:
+        tab(page, "Review")
+        page.wait_for_selector("#due:has-text('1 due now.')")
+        page.click("#review-start")
+        page.wait_for_selector(f"#review-card h2:has-text({json.dumps(item.question)})")
+        page.keyboard.press(str(item.key + 1))
+        page.wait_for_selector("#review-card .verdict:has-text('Right.')")
+        assert page.locator("#review-source mark").inner_text() == item.evidence.quote
+        page.keyboard.press("4")
+        page.wait_for_selector("#review-card h2:has-text('1 of 1 right')")
+        page.wait_for_selector("#due:has-text('Nothing is due. Next: in')")
+    assert [(one.rating, one.correct, one.source) for one in reviews.log(item.id)][-1] == (4, True, "review")
+
+
+def test_an_answer_becomes_the_topic_of_a_quiz(browser: Any, app: App) -> None:
+    with opened(browser, app) as page:
+        turn = ask(page, FSDP)
+        turn.get_by_role("button", name="Quiz me on this").click()
+        page.wait_for_selector("#quiz-card h2 small")
+        assert page.input_value("#quiz-topic textarea, #quiz-topic input") == FSDP

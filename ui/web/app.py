@@ -16,6 +16,7 @@ _FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 TITLE = "Study assistant"
+_HEADING = f"<h1>{TITLE}</h1>"
 THEME = gr.themes.Base(
     primary_hue="blue", neutral_hue="slate", text_size=gr.themes.sizes.text_lg, font=_FONT, font_mono=_MONO
 ).set(
@@ -35,8 +36,7 @@ CSS = (_HERE / "style.css").read_text(encoding="utf-8")
 def build(desk: Desk) -> gr.Blocks:
     """Return the app; nothing heavy happens before somebody asks for it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(f'<h1 class="unseen">{TITLE}</h1>')
-        banner = gr.HTML(elem_id="banner")
+        banner = gr.HTML(_HEADING, elem_id="banner")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Ask", id="ask"):
                 ask = AskTab(desk)
@@ -63,17 +63,22 @@ def build(desk: Desk) -> gr.Blocks:
 
 
 def banner_html(desk: Desk) -> str:
-    """Return one line about what is not set up yet, with the command that changes it; empty where all is there."""
+    """Return the head of the page: who answers, or the command that sets up what is missing."""
     from assistant import llm
 
     settings = desk.settings
+    found = llm.find(settings)
     if not desk.shelf.notes.is_dir():
-        told = f"There are no notes at {desk.shelf.notes}: set STUDY_NOTES to your folder and start the app again."
-    elif isinstance(llm.find(settings), llm.Absent):
-        told = (
-            f"No model serves at {settings.llm_url} yet, so answers are quotes from your notes, and all else works. "
-            "To have a model write them: make serve"
+        told, kind = (
+            f"There are no notes at {desk.shelf.notes}: set STUDY_NOTES to your folder and start again.",
+            "todo",
         )
+    elif isinstance(found, llm.Absent):
+        told = (
+            f"No model serves at {settings.llm_url} yet: answers are quotes from your notes, and all else works. "
+            "To have a model write them, run: make serve"
+        )
+        kind = "todo"
     else:
-        return ""
-    return f'<p class="banner" role="status">{escaped(told)}</p>'
+        told, kind = f"{found.name} writes the answers.", "well"
+    return f'{_HEADING}<p class="{kind}" role="status">{escaped(told)}</p>'
