@@ -18,6 +18,7 @@ from assistant.settings import AssistantSettings
 from eval.cases import read_cases
 from eval.compare import Difference
 from eval.gate import NoBaseline, check, extend_baseline, load_baseline, save_baseline, worse
+from eval.publish import publish
 from eval.runs import Runs
 from eval.score import ANSWER, REFUSAL, RETRIEVAL
 from eval.suite import Plan, Scored, run
@@ -128,6 +129,7 @@ def score_mine(
         runs.add(scored.run, scored.rows)
     finally:
         runs.close()
+    publish(settings, scored.run, scored.rows)
     accepted = baseline_path(settings)
     try:
         fallen = worse(check(load_baseline(accepted), scored.rows, accepted))

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.experiment import Experiment, deliver
 from ingest.personal import mask
 from ingest.settings import IngestSettings
 
@@ -111,6 +112,16 @@ def score(settings: IngestSettings, trace: str, name: str, value: float, comment
     """
     if on(settings) and trace:
         _put(settings, {"score": {"trace": trace, "name": name, "value": value, "comment": comment}})
+
+
+def experiment(settings: IngestSettings, one: Experiment) -> None:
+    """Have a scored set of questions sent. Does nothing where tracing is off.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    if on(settings):
+        _put(settings, {"experiment": asdict(one)})
 
 
 class Watch:
@@ -264,7 +275,7 @@ class _Sender:
             trace = 0
 
             def generate_trace_id(self) -> int:
-                return self.trace
+                return self.trace or super().generate_trace_id()
 
         os.environ["LANGFUSE_MEDIA_UPLOAD_ENABLED"] = "false"
         public, secret = settings.langfuse_public_key, settings.langfuse_secret_key.get_secret_value()
@@ -295,16 +306,32 @@ class _Sender:
     def send(self, batch: Sequence[Path]) -> bool:
         """Send some files; return whether they arrived. A file that can't be read counts as sent."""
         scores: list[dict[str, Any]] = []
+        whole, self._exporter.failed = True, False
         for path in batch:
             with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                 record = json.loads(path.read_text(encoding="ascii"))
                 if "trace" in record:
                     scores += self._emit(record["trace"])
+                elif "experiment" in record:
+                    whole &= self._experiment(record["experiment"])
                 else:
                     scores.append(record["score"])
-        self._exporter.failed = False
-        arrived = self._provider.force_flush(SEND_S * 1000) and not self._exporter.failed
+        arrived = whole and self._provider.force_flush(SEND_S * 1000) and not self._exporter.failed
         return arrived and self._score(scores)
+
+    def _experiment(self, told: Mapping[str, Any]) -> bool:
+        import signal
+
+        from langfuse import Evaluation
+
+        signal.alarm(60 * SEND_S)  # an item a request
+        self._ids.trace = 0
+        try:
+            return deliver(self._client, Evaluation, told)
+        except (LookupError, TypeError, ValueError):
+            return True  # it would be no better next time
+        except Exception:  # the SDK lets its HTTP client's errors through, beside its own
+            return False
 
     def _emit(self, trace: Mapping[str, Any]) -> list[dict[str, Any]]:
         self._ids.trace = int(trace["id"], 16)

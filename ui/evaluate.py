@@ -92,6 +92,7 @@ def run(
 ) -> None:
     """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
     from eval.mine import plan_mine
+    from eval.publish import publish
     from eval.suite import run as scoring
     from ui import open as opening
 
@@ -105,6 +106,7 @@ def run(
     with _bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
     path = _runs().add(scored.run, scored.rows)
+    publish(opening.settings(), scored.run, scored.rows)
     if as_json:
         opening.print_json(scored.run.as_json() | {"rows": str(path)})
     else:

@@ -41,3 +41,5 @@ def feedback(verdict: str, wrong: str, note: Path | None) -> None:
             raise NoSuchAnswer(0)
         journal.feedback(last.id, verdict == "up", wrong, path)
     click.echo(f"noted for answer {last.id}: {verdict} ({show.line_of(last.question)})")
+    if verdict == "down":
+        click.echo("to have it tested every night: ask eval keep", err=True)
