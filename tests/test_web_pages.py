@@ -18,6 +18,7 @@ from assistant.quiz import Wish, quiz
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
+from ingest.sync import sync
 from tests.browser import App, ask, find_chromium, opened, served, tab
 from tests.fake_openai import FakeServer
 
@@ -351,6 +352,7 @@ def test_the_key_does_not_reach_the_browser_before_the_answer(browser: Any, app:
 def test_what_is_due_is_reviewed_and_rated(browser: Any, modelled: App) -> None:
     settings = AssistantSettings(home=modelled.home, notes=modelled.notes, llm_url=NOBODY)
     shelf = Shelf(settings)
+    sync(shelf, wait=True)
     items = Items.of(shelf.folder)
     (item,) = [
         one
@@ -358,7 +360,7 @@ def test_what_is_due_is_reviewed_and_rated(browser: Any, modelled: App) -> None:
         if isinstance(one, Item)
     ]
     reviews = Reviews(Journal.of(settings), settings)
-    for days in (30, 20):
+    for days in (60, 59):
         reviews.add(item, 3, correct=True, at=time.time() - days * 86400)
     with opened(browser, modelled) as page:
         tab(page, "Review")
