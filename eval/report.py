@@ -41,14 +41,15 @@ def page(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> str:
         before: Runs of the same cases up to this one, newest first, it included.
     """
     title = f"Run {run.id}"
-    body = "\n".join(_parts(run, rows, before))
+    body = "\n".join(parts(run, rows, before))
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{_safe(title)}</title>'
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{_CSS}</style></head>\n<body>\n{body}\n</body></html>\n'
     )
 
 
-def _parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]:
+def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]:
+    """Yield the body of the page, to stand in any other."""
     when = datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
     by = run.model or "no model"
     yield f"<h1>{_safe(Path(run.cases).parent.name)}/{_safe(Path(run.cases).name)}, {when}</h1>"

@@ -366,7 +366,7 @@ def test_what_is_due_is_reviewed_and_rated(browser: Any, modelled: App) -> None:
         tab(page, "Review")
         page.wait_for_selector("#due:has-text('1 due now.')")
         page.click("#review-start")
-        page.wait_for_selector(f"#review-card h2:has-text({json.dumps(item.question)})")
+        page.wait_for_selector(f"#review-card h2:has-text({json.dumps(item.question, ensure_ascii=False)})")
         page.keyboard.press(str(item.key + 1))
         page.wait_for_selector("#review-card .verdict:has-text('Right.')")
         assert page.locator("#review-source mark").inner_text() == item.evidence.quote

@@ -8,6 +8,7 @@ import gradio as gr
 from ui.web.ask import AskTab
 from ui.web.desk import Desk
 from ui.web.notes import NotesTab
+from ui.web.quality import QualityTab
 from ui.web.questions import QuizTab, ReviewTab
 from ui.web.render import escaped
 
@@ -46,6 +47,8 @@ def build(desk: Desk) -> gr.Blocks:
                 review = ReviewTab(desk)
             with gr.Tab("Notes", id="notes-tab"):
                 notes = NotesTab(desk)
+            with gr.Tab("Quality", id="quality-tab") as judging:
+                quality = QualityTab(desk)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         page.load(lambda: banner_html(desk), None, [banner], **quiet)
         for part in (ask.log, ask.live):
@@ -53,6 +56,7 @@ def build(desk: Desk) -> gr.Blocks:
                 quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
             )
         reviewing.select(review.count, None, [review.due], **quiet)
+        judging.select(quality.load, None, quality.outputs, **quiet)
         page.load(quiz.load, None, [quiz.course], **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
         page.load(

@@ -1,0 +1,102 @@
+"""The Quality tab: how good the answers are, by the eval suite and by what was asked."""
+
+import time
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from assistant.figures import Figures, Spread, figures
+from eval import report
+from eval.runs import Run, Runs
+from ingest.errors import StudyError
+from ui.web.desk import Desk
+from ui.web.parts import learner_of
+from ui.web.render import escaped
+
+DAYS = 30
+RUNS = 20
+_NONE = (
+    '<section class="source empty"><p>Nothing was scored yet. To score the shipped questions: <code>ask eval</code>; '
+    "your own, made from thumbs-down: <code>ask eval --mine</code></p></section>"
+)
+
+
+class QualityTab:
+    """Lays the tab out; what happens in it is in the methods."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.use = gr.HTML(elem_id="use")
+        self.run = gr.Dropdown([], label="Run", elem_id="run", interactive=True)
+        self.page = gr.HTML(_NONE, elem_id="quality")
+        self.run.input(self.chosen, [self.run], [self.page], show_progress="minimal", api_visibility="private")
+        self.outputs = [self.use, self.run, self.page]
+
+    def load(self, request: gr.Request) -> tuple[Any, ...]:
+        """Show the index and the model in use, the latencies, and the last run."""
+        try:
+            use = use_html(self._desk, learner_of(request))
+            runs = self._runs()
+        except StudyError as error:
+            return f'<p class="failed" role="alert">{escaped(str(error))}</p>', gr.skip(), gr.skip()
+        if not runs:
+            return use, gr.update(choices=[], visible=False), _NONE
+        names = [(f"{Path(run.cases).stem}, {run.id[:8]} {run.id[9:13]}", run.id) for run in runs]
+        return use, gr.update(choices=names, value=runs[0].id, visible=True), self.chosen(runs[0].id)
+
+    def chosen(self, run: str) -> str:
+        """Show one run."""
+        try:
+            return _page(self._desk.settings.home.expanduser(), run)
+        except StudyError as error:
+            return f'<p class="failed" role="alert">{escaped(str(error))}</p>'
+
+    def _runs(self) -> list[Run]:
+        with closing(Runs(self._desk.settings.home.expanduser())) as runs:
+            return runs.last(RUNS)
+
+
+@lru_cache(maxsize=8)
+def _page(home: Path, name: str) -> str:
+    with closing(Runs(home)) as runs:
+        run = runs.get(name)
+        before = [one for one in runs.last(RUNS, cases=run.cases) if one.started <= run.started]
+        return f'<section class="report">{"".join(report.parts(run, runs.rows(run.id), before))}</section>'
+
+
+def use_html(desk: Desk, learner: str) -> str:
+    """Return what answers now, and how fast it did in the last month."""
+    found = figures(desk.journal(learner).figures(time.time() - DAYS * 86400))
+    ledger = desk.shelf.ledger
+    notes = [note for note in ledger.notes().values() if note.chunks]
+    rows = [
+        ("Index", f"generation {ledger.generation}: {len(notes)} notes, {sum(note.chunks for note in notes)} passages"),
+        ("Built with", ledger.built_with),
+        *_answers(found),
+    ]
+    body = "".join(f"<tr><th scope='row'>{escaped(name)}</th><td>{escaped(value)}</td></tr>" for name, value in rows)
+    return f'<table class="use"><tbody>{body}</tbody></table>'
+
+
+def _answers(found: Figures) -> list[tuple[str, str]]:
+    outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.outcomes.items())
+    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items() if name != "Stopped")
+    rows = [(f"Answers, last {DAYS} days", f"{found.answers}: {outcomes}" if found.answers else "none yet")]
+    for name, spread, unit in (
+        ("First passage", found.first_passage_ms, "ms"),
+        ("First token", found.first_token_ms, "ms"),
+        ("Whole answer", found.total_ms, "ms"),
+        ("Speed", found.tokens_per_s, "tokens/s"),
+    ):
+        if spread:
+            rows.append((name, _spread(spread, unit)))
+    if found.cached is not None:
+        rows.append(("Prompt from the server’s cache", f"{found.cached:.0%}"))
+    return [*rows, ("Failures", failures or "none")]
+
+
+def _spread(spread: Spread, unit: str) -> str:
+    return f"{spread.p50:.0f} {unit} at the median, {spread.p95:.0f} {unit} at the 95th percentile ({spread.n})"
