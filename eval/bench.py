@@ -20,6 +20,7 @@ from eval.bench_ask import cold_answer, first_token, help_text, retrieval, while
 from eval.bench_measure import FULL, QUICK, Place, Row, prepare
 from eval.bench_pdf import pdf_text
 from eval.bench_sync import embedding, syncing, truncation
+from eval.bench_web import web
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHES: dict[str, Callable[[Place], Iterator[Row]]] = {
@@ -32,6 +33,7 @@ BENCHES: dict[str, Callable[[Place], Iterator[Row]]] = {
     "first-token": first_token,
     "truncation": truncation,
     "pdf": pdf_text,
+    "web": web,
 }
 _FLAGS = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512f", "avx2")
 _PACKAGES = (

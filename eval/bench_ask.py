@@ -88,7 +88,7 @@ def make_asked(place: Place) -> None:
 
 def cold_answer(place: Place) -> Iterator[Row]:
     """Ask a question of 5,000 chunks, each time in a new process."""
-    place.once("ask", f"{place.sizes.asked_chunks} {_made_with()}", make_asked)
+    place.once("ask", f"{place.sizes.asked_chunks} {made_with()}", make_asked)
     environment, storage = place.environment("ask"), place.folder / "theirs-ask"
     own, their = [ASK, "--no-llm", QUESTION], [*THEIRS, "ask", str(storage), QUESTION]
     told = json.loads(took([*own, "--json"], environment, place.folder).output)
@@ -113,7 +113,8 @@ def cold_answer(place: Place) -> Iterator[Row]:
     )
 
 
-def _made_with() -> str:
+def made_with() -> str:
+    """Return what an index depends on, in words."""
     return f"{index.FORMAT}.{chunking.VERSION}.{ledger.SCHEMA}, {len(bench_notes.sources())} sources"
 
 
@@ -165,7 +166,7 @@ def make_100_000(place: Place) -> None:
 def retrieval(place: Place) -> Iterator[Row]:
     """Retrieve for one question after the other in a process that runs, embedding included."""
     for count, most_ms, make in zip(place.sizes.retrieved_chunks, (15, 40), (make_10_000, make_100_000), strict=False):
-        place.once(f"index-{count}", _made_with(), make)
+        place.once(f"index-{count}", made_with(), make)
         found, steps = apart(warm_times, place, count)
         taken = ", ".join(f"{step} {took:.1f}" for step, took in steps.items())
         yield Row(

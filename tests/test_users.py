@@ -62,6 +62,10 @@ def test_who_did_not_log_in_is_shown_where_to(app: Served) -> None:
     assert 'autocomplete="current-password"' in app.request("GET", "/login", accept="text/html").text
 
 
+def test_that_it_runs_is_told_to_anybody(app: Served) -> None:
+    assert (app.request("GET", "/ready").status, app.request("GET", "/ready").text) == (200, "ready\n")
+
+
 def test_who_logs_in_is_the_learner_of_that_name_until_logging_out(app: Served) -> None:
     reply = log_in(app, "anna", GOOD)
     assert (reply.status, reply.headers["location"]) == (303, "/")
@@ -74,6 +78,9 @@ def test_who_logs_in_is_the_learner_of_that_name_until_logging_out(app: Served) 
 def test_no_script_and_no_other_site_gets_the_cookie(app: Served) -> None:
     attributes = log_in(app, "anna", GOOD).headers["set-cookie"].split("; ")[1:]
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
+    behind_tls = log_in(app, "anna", GOOD, host="localhost", origin="https://localhost").headers["set-cookie"]
+    assert behind_tls.endswith("; Secure")
+    assert "Secure" not in attributes
 
 
 @pytest.mark.parametrize("cookie", ["study-session=", "study-session=guess", "=;;", 'study-session="'])

@@ -21,6 +21,8 @@ from ui.web.door import App, Receive, Scope, Send, reply
 
 TOKEN_PATHS = ("/api/v1", "/metrics", "/gradio_api/mcp", "/mcp")
 """Where programs come in: with the token, and with nothing else."""
+READY = "/ready"
+"""Tells anybody that the app runs, and nothing else."""
 COOKIE = "study-session"
 LONGEST = 7 * 24 * 3600.0
 """Who is logged in this long has to log in again, busy or not. Seconds."""
@@ -126,7 +128,7 @@ class Gate:
                 await _reply_error(send, line, "TokenNeeded", {"www-authenticate": "Bearer"})
             return
         hashes = self._users.hashes()
-        if not (self._closed or hashes):
+        if path == READY or not (self._closed or hashes):
             await self._pass(scope, receive, send, self._learner)
         elif path == "/login":
             await self._log_in(scope, receive, send)
@@ -197,7 +199,8 @@ def _key(headers: dict[str, str]) -> str:
 
 
 def _cookie(scope: Scope, token: str, seconds: int) -> dict[str, str]:
-    secure = "; Secure" if scope["scheme"] == "https" else ""
+    headers = dict(scope["headers"])  # behind a proxy with TLS only the browser knows that it speaks TLS
+    secure = "; Secure" if "https" in (scope["scheme"], headers.get(b"origin", b"")[:5].decode("latin-1")) else ""
     return {"set-cookie": f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"}
 
 

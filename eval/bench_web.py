@@ -1,0 +1,301 @@
+"""The running app: how soon it is there, how fast a terminal asks through it, twenty people at once.
+
+Started as its user starts it (`ask ui`), in a process of its own, and asked over HTTP.
+"""
+
+import http.client
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from statistics import median
+
+from eval import bench_notes
+from eval.bench_ask import CHUNK_CHARACTERS, QUESTION, made_with, make_asked, random_vectors
+from eval.bench_measure import (
+    ASK,
+    THEIRS,
+    Place,
+    Row,
+    apart,
+    in_turns,
+    milliseconds,
+    process_row,
+    seconds,
+    share,
+    took,
+)
+from eval.bench_notes import QUESTIONS, turns
+from ingest.shelf import Shelf
+from ingest.sync import sync
+
+PEOPLE = 20
+PACE_S = 0.025
+"""Between two pieces of the stand-in for a model."""
+PIECES = 160
+FREEZE_S = 0.5
+"""A silence that a reader would take for a stop."""
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app."""
+
+    port: int
+    token: str
+
+    def events(self, question: str) -> Iterator[tuple[float, str]]:
+        """Ask; yield the name of each event and when it came, in seconds since the question was sent."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Accept": "application/x-ndjson",
+            "Content-Type": "application/json",
+        }
+        started = time.perf_counter()
+        connection.request("POST", "/api/v1/answer", json.dumps({"question": question}), headers)
+        with connection.getresponse() as answer:
+            for line in answer:
+                yield time.perf_counter() - started, json.loads(line)["event"]
+        connection.close()
+
+
+@contextmanager
+def running(place: Place, name: str, llm_url: str = "") -> Iterator[App]:
+    """Run the app on a home until the end, its models loaded."""
+    environment = place.environment(name) | {"STUDY_UI_LEARNER_QUESTIONS": str(2 * PEOPLE), "STUDY_UI_PORT": "0"}
+    if llm_url:
+        environment |= {"STUDY_LLM_URL": llm_url, "STUDY_LLM_CONNECT_MS": "5000"}
+    home = place.home(name)
+    for old in home.glob("app-*.json"):
+        old.unlink()
+    process = subprocess.Popen([ASK, "ui"], env=environment, cwd=place.folder, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        while not (found := list(home.glob("app-*.json"))):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("the app did not start")
+            time.sleep(0.05)
+        told = json.loads(found[0].read_text())
+        yield App(told["port"], (home / "api-token").read_text().strip())
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+# ------------------------------------------------------------------------------------------------------- start
+
+
+def start(place: Place) -> Iterator[Row]:
+    """Start the app as a user does, until a browser is shown something, and until the pages are there."""
+    firsts, pages = zip(*(_start(place) for _ in range(place.sizes.runs + 1)), strict=True)
+    yield Row(
+        "web app: from the command to the first page that a browser is given, and to the app's own",
+        f"{seconds(firsts[1:])}; {seconds(pages[1:])}",
+        "",
+        "",
+        "≤ 2 s",
+        median(pages[1:]) <= 2,
+    )
+
+
+def _start(place: Place) -> tuple[float, float]:
+    environment = place.environment("help") | {"STUDY_UI_PORT": "0"}
+    started = time.perf_counter()
+    command = [ASK, "ui", "--port", str(port := _free_port())]
+    process = subprocess.Popen(command, env=environment, cwd=place.folder, stderr=subprocess.DEVNULL)
+    try:
+        first = 0.0
+        while process.poll() is None and time.perf_counter() < started + 60:
+            page = _page(port)
+            if page and not first:
+                first = time.perf_counter() - started
+            if page and b"gradio_config" in page:
+                return first, time.perf_counter() - started
+            time.sleep(0.01)
+        raise RuntimeError("the app did not start")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _page(port: int) -> bytes:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/", headers={"Accept": "text/html"})
+        with connection.getresponse() as answer:
+            return answer.read()
+    except OSError:
+        return b""
+
+
+def _free_port() -> int:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        return server.server_port
+
+
+# ------------------------------------------------------------------------------------------- through the terminal
+
+
+def through(place: Place) -> Iterator[Row]:
+    """Ask at a terminal while the app runs, each time in a new process."""
+    place.once("ask", f"{place.sizes.asked_chunks} {made_with()}", make_asked)
+    environment, storage = place.environment("ask"), place.folder / "theirs-ask"
+    own, their = [ASK, "--no-llm", QUESTION], [*THEIRS, "ask", str(storage), QUESTION]
+    with running(place, "ask"):
+        took(own, environment, place.folder)
+        ours, theirs = in_turns(
+            place.sizes.runs,
+            lambda: took(own, environment, place.folder),
+            lambda: took(their, environment, place.folder),
+        )
+    yield process_row("`ask --no-llm` through the running app, the same chunks, whole process", ours, theirs, 50)
+
+
+# -------------------------------------------------------------------------------------------------- many people
+
+
+class _Writer(BaseHTTPRequestHandler):
+    """An OpenAI-compatible server that writes at a steady pace."""
+
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:
+        self._begin()
+        self.wfile.write(json.dumps({"data": [{"id": "stub", "max_model_len": 8192}]}).encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._begin()
+        if self.path.endswith("/tokenize"):
+            self.wfile.write(json.dumps({"count": len(body) // 4}).encode())
+            return
+        for number in range(PIECES):
+            self._say({"content": f" word{number}"}, None)
+            time.sleep(PACE_S)
+        self._say({"content": " [1]."}, "stop")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _begin(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def _say(self, delta: dict[str, str], end: str | None) -> None:
+        event = {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
+        self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def serve() -> None:
+    """Serve until killed; prints the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Writer)
+    server.daemon_threads = True
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+def make_web(place: Place) -> None:
+    """Index our corpus with real vectors, and new notes beside it with random ones."""
+    settings = place.settings("web")
+    shutil.rmtree(settings.notes, ignore_errors=True)
+    place.forget("web")
+    shutil.copytree(bench_notes.CORPUS, settings.notes / "corpus")
+    shelf = Shelf(settings)
+    missing = max(0, place.sizes.retrieved_chunks[0] - sync(shelf).chunks)
+    bench_notes.write(settings.notes, max(1, missing // 20), 20 * CHUNK_CHARACTERS, seed=2)
+    shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
+    sync(shelf)
+
+
+def count_chunks(place: Place) -> int:
+    """Return how many chunks the app is asked of."""
+    return Shelf(place.settings("web")).view().count()
+
+
+def people(place: Place) -> Iterator[Row]:
+    """Ask one question after the other, then twenty at once, of a model that writes at a steady pace."""
+    place.once("web", f"{place.sizes.retrieved_chunks[0]} {made_with()}", make_web)
+    chunks = f"{apart(count_chunks, place):,} chunks"
+    with subprocess.Popen([sys.executable, "-m", "eval.bench_web"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+            with running(place, "web", url) as app:
+                alone = [_first(app, question) for question in turns(QUESTIONS, 2 * place.sizes.questions)]
+                together = _together(app)
+        finally:
+            server.kill()
+    yield Row(
+        f"web app, warm, {chunks}: from a question to its passages",
+        milliseconds(alone),
+        "",
+        "",
+        "p95 ≤ 300 ms",
+        share(alone, 0.95) <= 0.3,
+    )
+    firsts, silences = [first for first, _ in together], [most for _, most in together]
+    yield Row(
+        f"the same, {PEOPLE} people at once, answers streaming: to the passages; longest silence of any stream "
+        f"(the model writes every {PACE_S * 1000:.0f} ms)",
+        f"{milliseconds(firsts)}; {max(silences) * 1000:.0f} ms",
+        "",
+        "",
+        f"no silence ≥ {FREEZE_S * 1000:.0f} ms",
+        max(silences) < FREEZE_S,
+    )
+
+
+def _first(app: App, question: str) -> float:
+    """Return the seconds until the passages are there; then hang up."""
+    events = app.events(question)
+    try:
+        return next(at for at, name in events if name == "found")
+    finally:
+        events.close()  # type: ignore[attr-defined]
+
+
+def _together(app: App) -> list[tuple[float, float]]:
+    """Return, for each of many people who ask at the same moment, the seconds to the passages and of the longest
+    silence while the answer was written."""
+    found: list[tuple[float, float]] = []
+    ready = threading.Barrier(PEOPLE)
+
+    def one(question: str) -> None:
+        ready.wait()
+        first, written = 0.0, list[float]()
+        for at, name in app.events(question):
+            if name == "found":
+                first = at
+            elif name == "wrote":
+                written.append(at)
+        silences = [later - before for before, later in pairwise(written)]
+        found.append((first, max(silences, default=float("inf"))))
+
+    threads = [threading.Thread(target=one, args=[question]) for question in turns(QUESTIONS, PEOPLE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(found) < PEOPLE:
+        raise RuntimeError(f"{PEOPLE - len(found)} of {PEOPLE} people got no answer")
+    return found
+
+
+def web(place: Place) -> Iterator[Row]:
+    """Measure all of it."""
+    yield from start(place)
+    yield from through(place)
+    yield from people(place)
+
+
+if __name__ == "__main__":
+    serve()
