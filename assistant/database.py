@@ -7,7 +7,7 @@ so that processes write in turns.
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,6 +117,51 @@ class Database:
         with self._lock, self._errors(), contextlib.closing(sqlite3.connect(to)) as copy:
             self._db.backup(copy)
 
+    def dump(self) -> dict[str, Any]:
+        """Return everything in the file, ready for JSON: {"version": 2, "tables": {name: {"columns", "rows"}}}."""
+        with self._lock, self._errors():
+            tables: dict[str, Any] = {}
+            self._db.execute("BEGIN")  # all of one moment
+            try:
+                for name in self._tables():
+                    found = self._db.execute(f'SELECT * FROM "{name}" ORDER BY rowid')
+                    tables[name] = {"columns": [column[0] for column in found.description], "rows": found.fetchall()}
+            finally:
+                self._db.execute("COMMIT")
+            return {"version": self._version(), "tables": tables}
+
+    def load(self, dumped: Mapping[str, Any]) -> int:
+        """Write what `dump` returned into an empty file; return how many rows there were.
+
+        Raises:
+            StudyError: `unavailable`: there is something in it, or what is given is no dump of this version or before.
+        """
+        tables = dumped.get("tables")
+        known = self._tables()
+        if not isinstance(tables, dict) or not set(tables) <= set(known):
+            raise type(self).unavailable("the file is no export of this program, or of a newer version of it")
+        if any(self.rows(f'SELECT 1 FROM "{name}" LIMIT 1') for name in known):
+            raise type(self).unavailable(f"{self.path} is not empty; import into another learner (STUDY_LEARNER)")
+        count = 0
+        with self.transaction() as db:
+            for name in known:
+                told = tables.get(name, {"columns": [], "rows": []})
+                there = {row[1] for row in db.execute(f'PRAGMA table_info("{name}")')}
+                if not set(told["columns"]) <= there:
+                    raise type(self).unavailable(f"the table {name} has columns that are not known here")
+                names = ", ".join(f'"{column}"' for column in told["columns"])
+                marks = ", ".join("?" for _ in told["columns"])
+                if told["rows"]:
+                    db.executemany(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', told["rows"])
+                    count += len(told["rows"])
+        return count
+
+    def _tables(self) -> list[str]:
+        """Return the tables in the order in which they were made, without those that an index of words keeps."""
+        kept = {name for _, name, kind, *_ in self.rows("PRAGMA table_list") if kind == "table"}
+        made = self.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
+        return [name for (name,) in made if name in kept and not name.startswith("sqlite_")]
+
     def check(self) -> str:
         """Return what is wrong with the file; empty where nothing is."""
         found = [str(row[0]) for row in self.rows("PRAGMA integrity_check")]
@@ -131,3 +176,11 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+@contextlib.contextmanager
+def scratch(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection to a new file that somebody else will read, and write all of it at the end."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        yield db
+        db.commit()

@@ -12,6 +12,7 @@ StudyError                  (ingest.errors)
 ├── BlueprintRejected       a plan's file that does not keep to the format
 ├── NoSuchAnswer            an answer that is not in the journal
 ├── NoSuchConversation      a conversation that is not in it
+├── DeckUnreadable          a file of questions that can't be read
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
@@ -103,6 +104,13 @@ class ItemsFull(ItemsUnavailable):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"the disk of {folder} is full: no item was kept; free some space")
+
+
+class DeckUnreadable(StudyError):
+    """No questions can be read from a file."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} can't be imported: {why}; give GIFT, Anki's text export, CSV with a head, or JSON")
 
 
 class ClockWrong(StudyError):

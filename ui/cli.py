@@ -17,6 +17,7 @@ import click
 from ui import open as opening
 from ui.add import add
 from ui.chat import chat
+from ui.deck import export, import_
 from ui.evaluate import evaluate
 from ui.feedback import feedback
 from ui.group import Group
@@ -241,6 +242,8 @@ main.add_command(evaluate, "eval")
 main.add_command(chat)
 main.add_command(feedback)
 main.add_command(nightly)
+main.add_command(export)
+main.add_command(import_)
 main.add_command(quiz)
 main.add_command(review)
 main.add_command(ui)

@@ -1,0 +1,93 @@
+"""The commands `ask export` and `ask import`: items and journals out of the house, and in."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(name="export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--course", default="", help="Only items of this sub-folder of the notes.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def export(file: Path, course: str, force: bool) -> None:
+    """Write the quiz items, or your journal, to FILE; its ending says how.
+
+    .apkg: Anki (a second export updates the first). .csv: a table. .gift: Moodle and others. .zip: QTI 2.1.
+    .json: your whole journal, with every answer and review, for `ask import` elsewhere.
+
+    \b
+    Examples:
+      ask export cards.apkg
+      ask export questions.gift --course infrastructure
+      ask export journal.json
+    """
+    from assistant import deck
+    from assistant.items import Items
+    from assistant.journal import Journal
+    from ui import open as opening
+    from ui import private
+
+    if file.exists() and not force:
+        raise click.ClickException(f"{file} is there; name another file, or say --force")
+    settings = opening.settings()
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        dumped = {"format": "study-assistant journal"} | Journal.of(settings).dump()
+        private.write(file, json.dumps(dumped, ensure_ascii=False))
+        click.echo(f"{sum(len(table['rows']) for table in dumped['tables'].values())} rows: {file}")
+        return
+    shelf = opening.shelf(settings)
+    items = [
+        item for item in Items.of(shelf.folder).active() if not course or item.evidence.course == course.strip("/")
+    ]
+    if not items:
+        raise click.ClickException("there is no item to export; make some with: ask quiz")
+    if suffix == ".apkg":
+        deck.write_anki(items, file, f"Study: {shelf.notes.name}", shelf.notes)
+    elif suffix == ".csv":
+        file.write_text(deck.to_csv(items), encoding="utf-8", newline="")
+    elif suffix == ".gift":
+        file.write_text(deck.to_gift(items), encoding="utf-8")
+    elif suffix == ".zip":
+        deck.write_qti(items, file)
+    else:
+        raise click.UsageError(f"{file.name} says no format; end it in .apkg, .csv, .gift, .zip or .json")
+    click.echo(f"{len(items)} items: {file}")
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def import_(file: Path) -> None:
+    """Read questions from FILE (GIFT, Anki's text export, CSV with a head), or a journal (.json) into an empty one.
+
+    Each question is bound to the words of the notes that bear it out, where there are any.
+
+    \b
+    Examples:
+      ask import questions.gift
+      STUDY_LEARNER=ada ask import journal.json
+    """
+    from assistant import deck
+    from assistant.bind import bind, is_whole
+    from assistant.errors import DeckUnreadable
+    from assistant.items import Items
+    from assistant.journal import Journal
+    from ui import open as opening
+
+    settings = opening.settings()
+    if file.suffix.lower() == ".json":
+        try:
+            dumped = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DeckUnreadable(file, "it is no JSON") from error
+        count = Journal.of(settings).load(dumped if isinstance(dumped, dict) else {})
+        click.echo(f"{count} rows read into the journal of {settings.learner}")
+        return
+    shelf = opening.shelf(settings)
+    opening.index_first(shelf)
+    found = deck.read(file)
+    whole = [bind(item, shelf) for item in found if is_whole(item)]
+    Items.of(shelf.folder).add(whole)
+    bound = sum(bool(item.evidence.path) for item in whole)
+    click.echo(f"{len(whole)} of {len(found)} questions read; the notes bear out {bound} of them")
