@@ -18,6 +18,7 @@ from eval.runs import NoSuchRun, Run, Runs
 from eval.score import Row, summarise
 from eval.suite import spread
 from ingest.embed import Embedder
+from tests.fake_openai import FakeServer
 from ui.cli import main
 
 NOTES = {
@@ -230,3 +231,44 @@ def test_an_answer_without_a_source_has_no_citation_scores(world: Path, embedder
     assert found.values["false_refusal"] == 1.0
     assert found.values["token_f1"] == 0.0
     assert "citation_recall" not in found.values
+
+
+def as_a_model(messages: list[dict[str, str]]) -> str:
+    """A model that answers with its first passage, chooses A and judges kindly, except of what it can't read."""
+    if messages[0]["content"].startswith("You grade"):
+        if "When does an oak" in messages[1]["content"]:
+            return "4 out of 5"
+        labels = {"correctness": "right", "completeness": "all", "relevance": "yes"}
+        return json.dumps({"claims": [{"claim": "it is so", "supported": True}]} | labels)
+    if "multiple-choice" in messages[0]["content"]:
+        return json.dumps({"choice": "A" if "<passage" in messages[1]["content"] else "B"})
+    passage = messages[-1]["content"].split("\n")[-4]
+    return f"{passage.split('. ')[0].rstrip('.')}. [1]"
+
+
+def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeServer(as_a_model) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        what = [
+            "--notes",
+            f"{world}/corpus",
+            "--cases",
+            f"{world}/queries.jsonl",
+            "--suite",
+            "answer",
+            "--suite",
+            "mcq",
+        ]
+        done = ask(*what, "--judge", "--json")
+        shown = ask(*what, "--judge")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    answer, mcq = found["suites"]["answer"], found["suites"]["mcq"]
+    assert found["settings"]["model"] == "fake-model"
+    assert found["tokens"]["prompt_tokens"] > 0
+    assert (mcq["accuracy"]["value"], mcq["without_notes"]["value"], mcq["gain"]["value"]) == (1.0, 0.0, 1.0)
+    assert answer["judge_correctness"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2}  # the oak was not read
+    assert answer["judge_unparsed"]["value"] == pytest.approx(1 / 3)
+    assert answer["judge_order_matters"]["value"] == 0.0
+    assert found["judge"]["correctness"] == 0.0  # always kind: no better than chance
+    assert "judge agrees with people: kappa 0.00" in shown.output
