@@ -101,5 +101,9 @@ def ask(page: Any, question: str) -> Any:
 
 
 def tab(page: Any, name: str) -> None:
-    """Go to a tab."""
-    page.get_by_role("tab", name=name, exact=True).click()
+    """Go to a tab; on a narrow screen the last ones are behind a button."""
+    found = page.get_by_role("tab", name=name, exact=True)
+    if not found.is_visible():
+        page.get_by_label("More tabs").click()
+        found = page.locator(".overflow-dropdown button", has_text=name)
+    found.click()

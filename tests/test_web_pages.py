@@ -70,6 +70,15 @@ def app(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[App]
         yield running
 
 
+def fits(page: Any) -> bool:
+    """Return whether nothing that is shown is cut off at the right."""
+    within: bool = page.evaluate(
+        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .question, #tree')]"
+        ".filter(one => one.offsetParent).every(one => one.getBoundingClientRect().right <= innerWidth)"
+    )
+    return within
+
+
 @WIDTHS
 def test_a_number_in_an_answer_opens_the_exact_passage(browser: Any, app: App, width: int) -> None:
     with opened(browser, app, width=width) as page:
@@ -81,7 +90,7 @@ def test_a_number_in_an_answer_opens_the_exact_passage(browser: Any, app: App, w
         assert quote in turn.locator(".answer").inner_text()
         assert "distributed-training.md" in page.locator("#panel h3").inner_text()
         assert page.locator("#panel mark").is_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert fits(page)
 
 
 @WIDTHS
@@ -227,6 +236,15 @@ def test_a_sync_started_elsewhere_shows(browser: Any, app: App) -> None:
         command = [sys.executable, "-c", "from ui.cli import run; run()", "ingest"]
         subprocess.run(command, env=environ, cwd=app.home, check=True, capture_output=True, timeout=60)
         page.wait_for_selector("#tree li:has-text('elsewhere.md')")
+
+
+@WIDTHS
+def test_every_tab_fits_the_screen(browser: Any, app: App, width: int) -> None:
+    with opened(browser, app, width=width) as page:
+        for name in ("Ask", "Quiz", "Review", "Notes", "Quality"):
+            tab(page, name)
+            page.wait_for_timeout(300)
+            assert fits(page), name
 
 
 @pytest.mark.parametrize("dark", [False, True])
