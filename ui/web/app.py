@@ -56,6 +56,7 @@ def build(desk: Desk) -> gr.Blocks:
                 quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
             )
         reviewing.select(review.count, None, [review.due], **quiet)
+        tabs.select(_on_notes, None, [notes.timer], **quiet)
         judging.select(quality.load, None, quality.outputs, **quiet)
         page.load(quiz.load, None, [quiz.course], **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
@@ -64,6 +65,11 @@ def build(desk: Desk) -> gr.Blocks:
         )
     assert isinstance(page, gr.Blocks)
     return page
+
+
+def _on_notes(tab: gr.SelectData) -> gr.Timer:
+    """Look at a sync only while somebody looks at the notes."""
+    return gr.Timer(active=tab.value == "Notes")
 
 
 def banner_html(desk: Desk) -> str:

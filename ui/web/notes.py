@@ -60,7 +60,7 @@ class NotesTab:
                 with gr.Row(visible=False) as self.sure:
                     self.yes = gr.Button("Yes, move it", variant="stop", elem_id="delete-yes")
                     self.no = gr.Button("Keep it")
-        self.timer = gr.Timer(TICK)
+        self.timer = gr.Timer(TICK, active=False)
         self._wire()
 
     def _lay_upload(self) -> None:
