@@ -211,7 +211,7 @@ def make_web(place: Place) -> None:
     shutil.copytree(bench_notes.CORPUS, settings.notes / "corpus")
     shelf = Shelf(settings)
     missing = max(0, place.sizes.retrieved_chunks[0] - sync(shelf).chunks)
-    bench_notes.write(settings.notes, max(1, missing // 20), 20 * CHUNK_CHARACTERS, seed=2)
+    bench_notes.write(settings.notes, max(1, missing // 16), 20 * CHUNK_CHARACTERS, seed=2)
     shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
     sync(shelf)
 
