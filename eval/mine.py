@@ -57,6 +57,11 @@ def baseline_path(settings: AssistantSettings) -> Path:
     return folder_of(settings) / "baseline.jsonl"
 
 
+def learners(settings: AssistantSettings) -> list[str]:
+    """Return the learners who have cases."""
+    return sorted(path.parent.name for path in folder_of(settings).parent.glob("*/cases.jsonl"))
+
+
 def case_from(
     kept: Kept, feedback: Feedback | None = None, *, note: str = "", answer: str = "", not_in_notes: bool = False
 ) -> dict[str, Any]:

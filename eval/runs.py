@@ -87,15 +87,16 @@ class Run:
     def as_json(self) -> dict[str, Any]:
         """Return what `ask eval --json` prints, but for the rows."""
         suites = {suite: {name: one._asdict() for name, one in scores.items()} for suite, scores in self.scores.items()}
-        about = {"code": self.code, "generation": self.generation, "model": self.model, "hash": self.settings_hash}
-        return {
-            "run": self.id,
-            "settings": self.settings | about,
+        about = {
+            "code": self.code,
+            "generation": self.generation,
+            "model": self.model,
+            "hash": self.settings_hash,
             "seconds": round(self.seconds, 2),
             "tokens": self.tokens,
-            "judge": self.judge,
-            "suites": suites,
+            "judge_kappa": self.judge,
         }
+        return {"run": self.id, "settings": self.settings | about, "suites": suites}
 
 
 class Runs:

@@ -20,6 +20,12 @@ from eval.suite import Plan, Scored, run
 from ingest.errors import StudyError
 from ingest.sync import Progress
 
+SWEPT = (
+    *("chunk_tokens", "embed_model", "entailment_model", "llm_max_answer_tokens", "llm_model", "llm_temperature"),
+    *("rerank_model", "top_k"),
+)
+"""Settings that can change a score, and can be tried."""
+
 
 class BadSweep(StudyError):
     """The settings can't be tried so."""
@@ -76,9 +82,8 @@ def combinations(given: Sequence[str], settings: AssistantSettings) -> list[tupl
     names, choices = [], []
     for one in given:
         name, equals, values = one.partition("=")
-        if not equals or not values or name not in AssistantSettings.model_fields:
-            known = ", ".join(sorted(AssistantSettings.model_fields))
-            raise BadSweep(f"{one}: write --set NAME=VALUE,VALUE; the names are {known}")
+        if not equals or not values or name not in SWEPT:
+            raise BadSweep(f"{one}: write --set NAME=VALUE,VALUE; the names are {', '.join(SWEPT)}")
         names.append(name)
         choices.append([value.strip() for value in values.split(",")])
     found = []
@@ -110,16 +115,20 @@ def sweep(
         notice: Told in a line what went otherwise than planned.
     """
 
+    from_before: set[str] = set()
+
     def known(settings_hash: str, code: str) -> Scored | None:
         found = runs.same(settings_hash, code)
-        return Scored(found, tuple(runs.rows(found.id))) if found else None
+        if found is None:
+            return None
+        from_before.add(found.id)
+        return Scored(found, tuple(runs.rows(found.id)))
 
     for number, (chosen, settings) in enumerate(tries, start=1):
         if progress:
             progress("settings", number - 1, len(tries))
-        before = {one.id for one in runs.last(1000)}
         scored = run(plan, settings, progress=progress, notice=notice, known=known)
-        again = scored.run.id in before
+        again = scored.run.id in from_before
         if not again:
             runs.add(scored.run, scored.rows)
         yield Tried(chosen, scored, again)

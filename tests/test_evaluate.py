@@ -78,7 +78,7 @@ def scored(world: Path, *words: str) -> dict[str, Any]:
 
 def test_the_command_prints_every_score_with_its_interval_and_keeps_the_rows(world: Path) -> None:
     found = scored(world)
-    assert set(found) >= {"run", "settings", "suites", "rows"}
+    assert set(found) == {"run", "settings", "suites", "rows"}
     assert set(found["suites"]) >= {"retrieval", "refusal", "answer", "mcq"}
     assert found["suites"]["retrieval"]["hit@5"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
     assert found["suites"]["retrieval"]["passage_recall@10"]["n"] == 2  # those with gold sentences
@@ -91,6 +91,9 @@ def test_the_command_prints_every_score_with_its_interval_and_keeps_the_rows(wor
     shown = ask("show", found["run"], "--worst", "1")
     assert "Who won the football cup" in shown.output or "oak" in shown.output
     assert found["run"] in ask("history").output
+    told = json.loads(ask("show", found["run"], "--json").stdout)
+    assert [set(point) for point in told["thresholds"]][:1] == [{"threshold", "false_answer", "false_refusal"}]
+    assert told["risk_coverage"][-1][0] == 1.0
 
 
 def test_the_same_notes_are_embedded_once(world: Path, settings: AssistantSettings) -> None:
@@ -265,10 +268,10 @@ def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.Mon
     found = json.loads(done.stdout)
     answer, mcq = found["suites"]["answer"], found["suites"]["mcq"]
     assert found["settings"]["model"] == "fake-model"
-    assert found["tokens"]["prompt_tokens"] > 0
+    assert found["settings"]["tokens"]["prompt_tokens"] > 0
     assert (mcq["accuracy"]["value"], mcq["without_notes"]["value"], mcq["gain"]["value"]) == (1.0, 0.0, 1.0)
     assert answer["judge_correctness"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2}  # the oak was not read
     assert answer["judge_unparsed"]["value"] == pytest.approx(1 / 3)
     assert answer["judge_order_matters"]["value"] == 0.0
-    assert found["judge"]["correctness"] == 0.0  # always kind: no better than chance
+    assert found["settings"]["judge_kappa"]["correctness"] == 0.0  # always kind: no better than chance
     assert "judge agrees with people: kappa 0.00" in shown.output

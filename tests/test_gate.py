@@ -103,7 +103,30 @@ def test_a_thumbs_down_becomes_a_case_and_is_scored_every_night(asked: Assistant
 
 def test_without_cases_of_ones_own_the_night_goes_on(asked: AssistantSettings) -> None:
     assert score_mine(asked) is None
-    assert run_night(steps_of(Shelf(asked), asked), tell=print).steps[-1].detail == {"cases": 0}
+    assert run_night(steps_of(Shelf(asked), asked), tell=print).steps[-1].detail == {
+        "cases": 0,
+        "worse": 0,
+        "runs": [],
+        "warnings": [],
+    }
+
+
+def test_what_falls_in_the_night_is_warned_of_and_stays_as_it_is(
+    asked: AssistantSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "Which animal sleeps twenty hours a day?"
+    for name in ("me", "ann"):
+        path = cases_path(asked.model_copy(update={"learner": name}))
+        for i in range(8):
+            keep_case(path, {"id": f"q{i}", "question": question, "gold_docs": ["lion.md"]})
+    shelf = Shelf(asked)
+    assert run_night(steps_of(shelf, asked)).steps[-1].detail["worse"] == 0
+    (asked.notes / "lion.md").rename(asked.notes / "cat.md")
+    gate = run_night(steps_of(shelf, asked)).steps[-1]
+    assert gate.ok
+    assert gate.detail["cases"] == 16
+    assert "retrieval mrr@10 fell from 1.000 to 0.000 on the cases of ann" in capsys.readouterr().err
+    assert run_night(steps_of(shelf, asked)).steps[-1].detail["worse"] == gate.detail["worse"] > 0
 
 
 def test_a_wrong_answer_without_a_right_one_is_no_case(asked: AssistantSettings) -> None:

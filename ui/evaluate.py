@@ -137,13 +137,22 @@ def history(limit: int, as_json: bool) -> None:
 def show(name: str, worst: int, as_json: bool) -> None:
     """Show a run's scores and its worst cases; RUN is an id, its beginning, or `last`."""
     from eval.compare import worst_rows
+    from eval.refusal import coverage, curve
+    from eval.score import REFUSAL
     from ui import open as opening
 
     runs = _runs()
     found = runs.get(name)
     rows = worst_rows(runs.rows(found.id), worst)
     if as_json:
-        opening.print_json(found.as_json() | {"rows": str(runs.path(found.id)), "worst": [asdict(row) for row in rows]})
+        refused = [row for row in runs.rows(found.id) if row.suite == REFUSAL]
+        more = {
+            "rows": str(runs.path(found.id)),
+            "worst": [asdict(row) for row in rows],
+            "thresholds": [point._asdict() for point in curve(refused)],
+            "risk_coverage": coverage(refused),
+        }
+        opening.print_json(found.as_json() | more)
         return
     click.echo(run_text(found))
     from ui.show import line_of

@@ -139,22 +139,25 @@ def _staleness(shelf: "Shelf", settings: "AssistantSettings") -> Detail:
 
 
 def _gate(settings: "AssistantSettings") -> Detail:
-    """Score the learner's own cases and warn of what fell; nothing is rolled back."""
-    from eval.mine import score_mine
+    """Score the cases of every learner and warn of what fell; nothing is rolled back."""
+    from eval.mine import learners, score_mine
     from ui.show import line_of
 
-    found = score_mine(settings)
-    if found is None:
-        return {"cases": 0}
-    warnings = [
-        f"{one.suite} {one.metric} fell from {one.before:.3f} to {one.after:.3f} on your own cases; "
-        f"see: ask eval show {found.scored.run.id}"
-        for one in found.worse
-    ]
+    cases, runs, warnings = 0, [], []
+    for name in learners(settings):
+        found = score_mine(settings.model_copy(update={"learner": name}))
+        if found is None:
+            continue
+        runs.append(found.scored.run.id)
+        cases += len({row.case for row in found.scored.rows})
+        warnings += [
+            f"{one.suite} {one.metric} fell from {one.before:.3f} to {one.after:.3f} on the cases of {name}; "
+            f"see: ask eval show {runs[-1]}"
+            for one in found.worse
+        ]
     for warning in warnings:
         click.echo(line_of(warning), err=True)
-    cases = len({row.case for row in found.scored.rows})
-    return {"run": found.scored.run.id, "cases": cases, "worse": len(warnings), "warnings": warnings}
+    return {"cases": cases, "worse": len(warnings), "runs": runs, "warnings": warnings}
 
 
 def run_night(
