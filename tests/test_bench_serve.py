@@ -1,0 +1,39 @@
+import pytest
+
+from eval.bench_serve import Clock, Timing, at_once, rows, straight
+from tests.fake_openai import FakeServer
+
+
+def test_the_rate_counts_the_tokens_after_the_first() -> None:
+    assert Timing(first_s=0.5, last_s=2.5, tokens=41).rate == 20
+
+
+def test_a_clock_without_a_piece_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="sent no token"):
+        Clock().timing(3)
+
+
+def test_the_server_is_asked_straight_and_its_own_count_taken() -> None:
+    body = {"model": "fake-model", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9, "stream": True}
+    with FakeServer("one two three", pause=0.05) as server:
+        timing = straight(("127.0.0.1", server.server_port), "", body | {"stream_options": {"include_usage": True}})
+    assert timing.tokens == 3
+    assert 0.04 < timing.first_s < timing.last_s
+    with FakeServer(fault="500") as server, pytest.raises(RuntimeError, match="the server answered 500"):
+        straight(("127.0.0.1", server.server_port), "", body)
+
+
+def test_so_many_are_asked_at_a_time_and_come_back_in_order() -> None:
+    assert [timing.tokens for timing in at_once(4, lambda n: Timing(0, 1, n), range(10))] == list(range(10))
+
+
+def test_a_row_has_means_and_the_interval_of_the_paired_difference() -> None:
+    times = {
+        "straight": [Timing(0.1, 1.1, 11), Timing(0.2, 1.2, 11)],
+        "answer": [Timing(0.13, 1.13, 11), Timing(0.23, 1.23, 11)],
+        "API": [Timing(0.15, 2.15, 11), Timing(0.25, 2.25, 11)],
+    }
+    assert list(rows(1, times)) == [
+        "| 1 | first token | 150.0 ms | 180.0 ms | +30.0 [+30.0, +30.0] | 200.0 ms | +50.0 [+50.0, +50.0] |",
+        "| 1 | tokens/s each | 10.0 | 10.0 | +0.0 [+0.0, +0.0] | 5.0 | -5.0 [-5.0, -5.0] |",
+    ]
