@@ -200,7 +200,9 @@ def _of_definition(fact: Fact, pool: Pool) -> list[Item | None]:
     term, said = fact.subject, fact.value
     near = [other for other in pool.near(fact) if not pool.says_as_much(fact, other)]
     found: list[Item | None] = []
-    about = next((name for name in fact.heading if not _leaks(term, name) and not _leaks(said, name)), "")
+    about = next(
+        (name for name in fact.heading if not (_leaks(term, name) or _leaks(said, name) or _says_nothing(name))), ""
+    )
     asked = f"What is meant by “{_title(term)}”?" + (f" ({about})" if about else "")
     if len(known_stems(said)) < LEAST_STEMS:
         return []
@@ -336,8 +338,15 @@ def _names(fact: Fact) -> list[str]:
 
 def _leaks(name: str, text: str) -> bool:
     """Return whether a text names what is to be found out: most words of it, or its parts in one word."""
-    own = known_stems(name)
-    return bool(own) and (len(own & known_stems(text)) * 2 >= len(own) or normal(name) in normal(text))
+    own, bare = known_stems(name), normal(name).replace(" ", "")
+    if not own:
+        return False
+    part = any(len(word) > 5 and (word in bare or (len(bare) > 5 and bare in word)) for word in normal(text).split())
+    return part or len(own & known_stems(text)) * 2 >= len(own) or normal(name) in normal(text)
+
+
+def _says_nothing(heading: str) -> bool:
+    return heading.lower() in ("summary", "introduction", "overview", "key terms", "definitions", "background", "notes")
 
 
 def _title(term: str) -> str:

@@ -102,7 +102,7 @@ def plain(text: str) -> str:
     """Return text on one line, without marks and without pointers to other notes."""
     text = _WIKI.sub(lambda match: match[1].replace("-", " "), _WIKI_ASIDE.sub("", text))
     text = re.sub(r"(?<![\w*])\*(?!\s)|(?<!\s)\*(?![\w*])", "", clean(text))
-    return " ".join(text.replace("\u00a0", " ").split())
+    return " ".join(re.sub(r"\s*\(\s*\)", "", text.replace("\u00a0", " ")).split())
 
 
 _ANAPHORA = re.compile(
@@ -137,6 +137,8 @@ def _prose(source: Source) -> Iterator[tuple[int, int, str]]:
 
 # ------------------------------------------------------------------------------------------------- definitions
 
+_CITED = re.compile(r"\s\([^()]*\b(?:19|20)\d\d[a-z]?\b[^()]*\)")
+"""(Bartlett, 1932): who said so is no part of a definition."""
 _NAME = r"[A-Za-z][\w@.+/&’'-]*(?:\s[\w@.+/&’'()-]+){0,4}?"
 _DEFINED = re.compile(
     rf"(?:(?P<article>An?|The)\s)?(?P<term>{_NAME})(?:\s\((?P<aside>[^()]{{2,60}})\))?"
@@ -144,7 +146,11 @@ _DEFINED = re.compile(
     r"\s(?:is|are)\s(?P<definition>.+)",
 )
 _TAIL = re.compile(
-    r";|:(?!\d)|\.\s|\s\(see\b|,?\s(?:and|but|so)\s(?:it|they|must|can|is|are|works?|has|have)\b|,\sso tie\b"
+    r";|:(?!\d)|\.\s|—|\s\(see\b"
+    r"|,\swhich\s(?:is|are|was|were)\s(?:discussed|described|covered|explained|shown)\b"
+    r"|,\s(?:and|but|while|whereas|although|though)\b(?=[^,]*\s(?:is|are|was|were|has|have|had|can|must|may|will)\b)"
+    r"|,?\s(?:and|but|so)\s(?:it|they|must|can|is|are|works?|has|have)\b"
+    r"|,\sand\sas\b|,\sso\s(?:tie|use|keep|choose|put|set|check)\b"
 )
 """What follows a definition and is none."""
 _GENUS = re.compile(r"(?:an?|the|any)\s[\w-]+|[\w-]+ing\s|(?:two|three)\s[\w-]+\s")
@@ -153,8 +159,16 @@ _NO_TERM = frozenset(
     """it this that these those there here he she they we you i what which who how why when where first second third
     one two another each every all some most many few reason result goal aim idea point problem question answer
     difference example same other others rule purpose way advantage disadvantage next last following price cost trick
-    catch point trap remedy commonest most best main important key only both and or but if""".split()
+    catch point trap remedy commonest most best main important key only both and or but if as at by in of on to from
+    with for after before although because since while such so not no more less much many than like""".split()
 )
+_NO_GENUS = re.compile(
+    r"(?:an?|the|any)\s(?:[\w-]+\s){0,3}(?:factor|example|part|result|case|reason|component|concern|problem|issue|way"
+    r"|thing|topic|question|one|matter|step|choice)\b(?!\sin\swhich)|(?:the|an?)\s(?:\w+st|most|second|third|main|major"
+    r"|only|next|last|other)\b"
+)
+"""Beginnings of sentences that say something of a thing, and not what it is."""
+
 _BOLD = re.compile(r"\*\*(?P<term>[^*\n]{2,60})\*\*")
 
 
@@ -196,6 +210,9 @@ def _definition(
             return None
     if words[0].lower() in _NO_TERM or not _GENUS.match(definition) or len(definition.split()) < 5:
         return None
+    definition = _CITED.sub("", definition)
+    if _NO_GENUS.match(definition) and not is_bold:
+        return None
     if not SHORTEST <= len(definition) <= LONGEST or _NOT_PROSE.search(definition):
         return None
     if (
@@ -221,7 +238,9 @@ def _long_forms(said: str, evidence: Evidence, heading: tuple[str, ...], defined
             short, long = before[-1], inside
         else:
             short = inside
-            fitting = [" ".join(before[-n:]) for n in range(2, len(before) + 1)]
+            fitting = [
+                " ".join(before[-n:]) for n in range(2, len(before) + 1) if before[-n].lower() not in ("the", "a")
+            ]
             long = next((words for words in fitting if _abbreviates(short, words)), "")
         if long and f"={short.lower()}" not in defined:
             defined.add(f"={short.lower()}")
@@ -230,7 +249,8 @@ def _long_forms(said: str, evidence: Evidence, heading: tuple[str, ...], defined
 
 def _abbreviates(short: str, long: str) -> bool:
     """Return whether the capitals of `short` are the first letters of `long`'s words, in order, all used."""
-    letters = [letter.lower() for letter in short if letter.isupper()]
+    every = short[:1].islower()  # fMRI: its f counts, unlike the i of ViT
+    letters = [letter.lower() for letter in short if letter.isupper() or (every and letter.isalpha())]
     if not 2 <= len(letters) <= 6 or len(letters) < len(re.sub(r"[^A-Za-z]", "", short)) - 1 or " " in short:
         return False
     words = [word for word in re.split(r"[\s/-]+", long) if word]

@@ -24,8 +24,8 @@ from ingest.chunk import Chunk
 from ingest.ledger import Note
 from ingest.shelf import Shelf
 
-MOST_NOTES = 200
-"""Notes that are read for one quiz; where there are more, those with the fewest items."""
+NOTES, A_QUESTION = 40, 2
+"""Notes that are read for one quiz, or for each question if that is more: those with the fewest items."""
 ABOUT = 30
 """Chunks that are about a topic, at most."""
 
@@ -134,7 +134,7 @@ def _sources(shelf: Shelf, wish: Wish, about: list[Chunk], existing: list[Item])
     def fewest_first(note: Note) -> tuple[int, float]:
         return count[note.path], order.random()
 
-    chosen = sorted(notes, key=fewest_first)[:MOST_NOTES]
+    chosen = sorted(notes, key=fewest_first)[: max(NOTES, A_QUESTION * wish.wanted)]
     return [found for note in chosen if (found := source(note, view, ledger))]
 
 
