@@ -8,7 +8,7 @@ Nothing is made twice: what passed is kept for all learners, and a quiz begins w
 import random
 from collections import Counter
 from collections.abc import Collection, Generator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from assistant import cards
 from assistant.author import write
@@ -18,6 +18,7 @@ from assistant.facts import Fact, Source, every, source
 from assistant.grade import Model
 from assistant.items import Item, Items
 from assistant.refuse import judge, load_calibration
+from assistant.retrace import traced_quiz
 from assistant.retrieve import retrieve
 from assistant.settings import AssistantSettings
 from ingest.chunk import Chunk
@@ -72,6 +73,19 @@ def quiz(
         NotCovered: The notes don't say enough about the topic.
         NotIndexed, IndexMismatch, IndexUnavailable: There is nothing to ask about.
     """
+    made = _quiz(shelf, settings, items, wish, model, asked)
+    told = asdict(wish) | {"kinds": sorted(wish.kinds)}
+    yield from traced_quiz(made, settings, told, model.name if model else "")
+
+
+def _quiz(
+    shelf: Shelf,
+    settings: AssistantSettings,
+    items: Items,
+    wish: Wish,
+    model: Model | None,
+    asked: Collection[str],
+) -> Generator[Made, None, None]:
     about = _about(shelf, settings, wish) if wish.topic else []
     near = {chunk.id: rank for rank, chunk in enumerate(about)}
     existing = items.active()

@@ -1,10 +1,16 @@
-"""An answer and what led to it → its trace: steps with their times, made after the fact from what was measured."""
+"""An answer, or a quiz, and what led to it → its trace: steps with their times, made from what was measured."""
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from assistant.answer import Answer, Asked, Found
+from assistant.cards import Made
+from assistant.items import Item
 from assistant.settings import AssistantSettings
+from ingest import trace
 from ingest.trace import Step, Trace
 
 _PARTS = ("embed", "dense", "sparse", "fuse", "rerank", "choose")
@@ -148,3 +154,39 @@ def _scores(answer: Answer) -> dict[str, float]:
     if not answer.sentences:
         return {}
     return {"supported": sum(sentence.supported for sentence in answer.sentences) / len(answer.sentences)}
+
+
+def traced_quiz(
+    made: Generator[Made, None, None], settings: AssistantSettings, wish: Mapping[str, Any], model: str
+) -> Generator[Made, None, None]:
+    """Pass the items of a quiz on, and have their making traced where tracing is on.
+
+    Args:
+        made: What is found or made, and what was rejected; closed with this.
+        settings: In force.
+        wish: What the quiz shall be like.
+        model: Who writes the items; empty: they are made by rule.
+    """
+    if not trace.on(settings):
+        yield from made
+        return
+    began = last = time.time()
+    steps: list[Step] = []
+    rejected: Counter[str] = Counter()
+    with contextlib.closing(made):
+        try:
+            for one in made:
+                item, reason = (one, "") if isinstance(one, Item) else (one.item, one.reason)
+                rejected[reason] += 1
+                told = {"kind": item.kind, "id": item.id, **({"rejected": reason} if reason else {})}
+                steps.append(Step("check", last, time.time(), "evaluator", output=item.question, metadata=told))
+                yield one
+                last = time.time()  # how long the learner took is no part of it
+        finally:
+            passed = rejected.pop("", 0)
+            metadata = {"settings": settings.digest, **({"model": model} if model else {})}
+            counts = {"items": passed, "rejected": dict(rejected)}
+            root = Step("quiz", began, time.time(), input=wish, output=counts, metadata=metadata, steps=tuple(steps))
+            share = {"passed": passed / len(steps)} if steps else {}
+            with contextlib.suppress(OSError):
+                trace.send(settings, Trace(trace.new_id(), root, settings.learner, scores=share))

@@ -8,13 +8,11 @@ give up. What could not be sent stays and goes with the next trace. Without STUD
 and _HOST nothing of this happens, and nothing is imported.
 """
 
-import base64
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -25,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.experiment import Experiment, deliver
-from ingest.personal import mask
 from ingest.settings import IngestSettings
 
 if TYPE_CHECKING:
@@ -168,6 +165,8 @@ def _put(settings: IngestSettings, record: Mapping[str, Any]) -> None:
 
 
 def _masked(value: Any) -> Any:
+    from ingest.personal import mask
+
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, Mapping):
@@ -208,6 +207,8 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 def _start(settings: IngestSettings) -> None:
     """Start a sender that outlives this process, and is told the keys by its environment alone."""
+    import subprocess
+
     told = {f"STUDY_{name.upper()}": _plain(getattr(settings, name)) for name in _KEYS}
     environment = {**os.environ, **told, "STUDY_HOME": str(settings.home.expanduser().resolve())}
     root = Path(__file__).resolve().parent.parent
@@ -257,6 +258,8 @@ class _Sender:
     """The SDK, set up to send in batches and to say whether they arrived."""
 
     def __init__(self, settings: IngestSettings) -> None:
+        import base64
+
         from langfuse import Langfuse
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace import TracerProvider
@@ -404,12 +407,16 @@ def _attributes(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _user(name: str) -> str:
     """Return a learner's name, or a stand-in where that names the person outside as well (an e-mail address)."""
+    from ingest.personal import mask
+
     return name if mask(name) == name else f"learner {hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _mask_spans(*, params: "MaskOtelSpansParams") -> "MaskOtelSpansResult | None":
     """Mask every text of every span, other libraries' included: what was masked before stays as it is."""
     from langfuse.types import MaskOtelSpansResult, OtelSpanPatch
+
+    from ingest.personal import mask
 
     patches = {}
     for name, span in params.spans.items():

@@ -66,8 +66,16 @@ def test_words_with_a_slash(mine: AssistantSettings) -> None:
     assert "no answer yet that cites anything" in done.stdout
     assert "[1] infrastructure/distributed-training.md, § " in done.stdout
     assert "there is no /nope" in done.stdout
-    assert done.stdout.count("/sources  the words that the last answer stands on") == 2
+    assert done.stdout.count("/sources  the words that the last answer stands on\n/quiz  ") == 2
     assert "MIG" not in done.stdout
+
+
+def test_a_quiz_is_about_the_last_question_and_the_conversation_goes_on(mine: AssistantSettings) -> None:
+    done = ask("chat", "--no-llm", say="/quiz\nWhat is PagedAttention?\n/quiz\nq\nWhat is MIG?\n")
+    assert "ask something first" in done.stdout
+    assert "infrastructure/model-serving.md" in done.stdout
+    assert "\n1. " in done.stdout
+    assert "gpus-on-kubernetes.md" in done.stdout
 
 
 def test_a_new_conversation_has_no_past(mine: AssistantSettings) -> None:

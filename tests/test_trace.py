@@ -21,7 +21,9 @@ from pydantic import SecretStr
 
 from assistant.answer import answer
 from assistant.follow import Turn
+from assistant.items import Item, Items
 from assistant.journal import Journal
+from assistant.quiz import Wish, quiz
 from assistant.remember import Remembered, remembered
 from assistant.settings import AssistantSettings
 from ingest import personal, trace
@@ -354,6 +356,21 @@ def test_a_failure_is_an_error_of_its_span(corpus_settings: AssistantSettings, t
     told = attributes(server.named("generation"))
     assert told["langfuse.observation.level"] == "ERROR"
     assert "broke off" in told["langfuse.observation.status_message"]
+
+
+def test_a_quiz_is_traced_with_what_was_rejected(corpus_settings: AssistantSettings, tmp_path: Path) -> None:
+    with langfuse() as server:
+        settings = asked(corpus_settings, tmp_path, server)
+        made = quiz(Shelf(settings), settings, Items.of(tmp_path), Wish(3, "PagedAttention"))
+        passed = [one for one in made if isinstance(one, Item)]
+        soon(lambda: server.spans and server.scores)
+    root = server.named("quiz")
+    assert len(passed) == 3
+    assert json.loads(attributes(root)["langfuse.observation.output"])["items"] == 3
+    assert json.loads(attributes(root)["langfuse.observation.input"])["topic"] == "PagedAttention"
+    questions = [attributes(span).get("langfuse.observation.output") for span in server.spans if span.name == "check"]
+    assert {item.question for item in passed} <= set(questions)
+    assert [score["name"] for score in server.scores] == ["passed"]
 
 
 def test_a_sync_is_traced(settings: AssistantSettings) -> None:

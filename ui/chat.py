@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from ingest.shelf import Shelf
 
 HELP = """/sources  the words that the last answer stands on
+/quiz     be asked about what was last answered
 /new      begin another conversation
 /help     this
 /quit     leave (also Ctrl-D); `ask chat --resume` goes on later"""
+QUIZ = "3"
+"""Questions of one `/quiz`."""
 _PROMPT = "? "
 _REMEMBERED = 200
 """Questions of earlier times that the arrow keys bring back."""
@@ -155,11 +158,32 @@ class _Talk:
         if word == "/new":
             self._conversation, self._history, self._cited = 0, [], []
             click.echo("a new conversation")
+        elif word == "/quiz":
+            self._quiz()
         elif word == "/sources":
             click.echo(show.sources_text(self._cited) or "no answer yet that cites anything")
         else:
             click.echo(HELP if word == "/help" else f"there is no {show.line_of(word)}\n{HELP}")
         return True
+
+    def _quiz(self) -> None:
+        """Ask the learner about what the last question was about."""
+        from ingest.errors import StudyError
+        from ui import show
+        from ui.quiz import quiz
+
+        if not self._history:
+            click.echo("ask something first: the quiz is about the last answer")
+            return
+        last = self._history[-1]
+        course = ["--course", self._course] if self._course else []
+        model = [] if self._use_model else ["--no-llm"]
+        try:
+            quiz.main([*course, *model, "-n", QUIZ, "--", last.standalone or last.question], standalone_mode=False)
+        except (StudyError, click.ClickException) as error:
+            click.echo(show.line_of(str(error)), err=True)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("the quiz is over", err=True)
 
     def _answer(self, question: str) -> None:
         from assistant.answer import answer, check_question
