@@ -277,15 +277,20 @@ def test_a_langfuse_that_is_gone_costs_a_file_and_no_more(gone: str, tmp_path: P
         took.append(time.perf_counter() - started)
     assert min(took) < 0.05
     code = (
-        "import time\nfrom tests.test_trace import one_trace, traced\nfrom pathlib import Path\nimport sys\n"
-        "from ingest import trace\ntrace.send(traced(Path(sys.argv[1]), sys.argv[2]), one_trace())\n"
+        "import sys, time\nfrom ingest import trace\nfrom ingest.settings import IngestSettings\n"
+        "settings = IngestSettings(home=sys.argv[1], langfuse_public_key='pk', langfuse_secret_key='sk-1',"
+        " langfuse_host=sys.argv[2])\n"
+        "trace.send(settings, trace.Trace('d' * 32, trace.Step('answer', 1.0, 2.0)))\n"
         "print(time.time(), flush=True)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path, gone], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert time.time() - float(done.stdout) < 0.5
-    assert len(trace.waiting(settings)) == 7
+    exits = []
+    while not exits or (min(exits) >= 0.5 and len(exits) < 5):  # a busy machine may be slow, but not each time
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path, gone], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        exits.append(time.time() - float(done.stdout))
+    assert min(exits) < 0.5
+    assert len(trace.waiting(settings)) == 6 + len(exits)
 
 
 # ------------------------------------------------------------------------------------------------- what is traced
