@@ -85,6 +85,10 @@ $(SERVE)/.ready: requirements/serve.txt | $(VENV)/.ready
 		--require-hashes --no-deps -r requirements/serve.txt
 	@touch $@
 
+# What a GPU brings, where there is one.
+bench-gpu: $(SERVE)/.ready $(RIG)/.ready
+	$(BIN)/python -m eval.bench_gpu
+
 # Random passwords and keys for docker-compose.yml, in .env.
 secrets:
 	@$(PYTHON) docker/fill_secrets.py

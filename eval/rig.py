@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -40,8 +41,19 @@ def is_built() -> bool:
 class Rig:
     """A server that runs from `with` to its end; its processes are a group of their own, and end together."""
 
-    def __init__(self, *, context: int = CONTEXT, folder: Path = FOLDER) -> None:
+    def __init__(
+        self, *, context: int = CONTEXT, folder: Path = FOLDER, model: Path | None = None, options: Sequence[str] = ()
+    ) -> None:
+        """Choose a port.
+
+        Args:
+            context: Tokens of prompt and answer together.
+            folder: Environment that vLLM is installed in.
+            model: Folder of another model than the environment's own.
+            options: Further ones for vLLM; `--enforce-eager` where there are none.
+        """
         self._context, self._folder = context, folder
+        self._model, self._options = model or folder / "model", options or ("--enforce-eager",)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -57,23 +69,26 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def command(self) -> list[str]:
+        """Return how the server is started."""
+        command = [str(self._folder / "bin" / "python"), "-m", "vllm.entrypoints.openai.api_server"]
+        command += ["--model", str(self._model), "--served-model-name", MODEL, *self._options]
+        command += ["--host", "127.0.0.1", "--port", str(self.port), "--max-model-len", str(self._context)]
+        return [*command, "--enable-prompt-tokens-details", "--structured-outputs-config", COMPACT_JSON]
+
     def start(self) -> float:
         """Start the server and wait until it is healthy; return the seconds that took.
 
         Raises:
             RigFailed: It died, or was not healthy in time; the end of its log is in the message.
         """
-        command = [str(self._folder / "bin" / "python"), "-m", "vllm.entrypoints.openai.api_server"]
-        command += ["--model", str(self._folder / "model"), "--served-model-name", MODEL, "--enforce-eager"]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--max-model-len", str(self._context)]
-        command += ["--enable-prompt-tokens-details", "--structured-outputs-config", COMPACT_JSON]
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VLLM_API_KEY")}
         environment |= {"VLLM_API_KEY": self.key, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
         environment |= {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server, and is read when it fails
         began = time.monotonic()
         self._process = subprocess.Popen(
-            command,
+            self.command(),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -207,3 +207,37 @@ def test_secrets_are_made_at_random_and_kept_from_then_on(tmp_path: Path) -> Non
 def test_make_secrets_runs_the_script() -> None:
     done = subprocess.run(["make", "--dry-run", "secrets"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "docker/fill_secrets.py" in done.stdout
+
+
+# Memory
+
+SHAPES = {
+    "Qwen/Qwen3-4B-AWQ": (3.6e9 * 0.52 + 0.389e9 * 2, 36 * 8 * 128),
+    "Qwen/Qwen3-8B-AWQ": (6.95e9 * 0.52 + 1.24e9 * 2, 36 * 8 * 128),
+    "Qwen/Qwen3-14B-AWQ": (13.2e9 * 0.52 + 1.556e9 * 2, 40 * 8 * 128),
+    "openai/gpt-oss-20b": (19.1e9 * 0.53 + 1.8e9 * 2, 24 * 8 * 64),
+    "Qwen/Qwen3.8-27B-FP8": (30.9e9, 16 * 4 * 256),
+    "openai/gpt-oss-120b": (114.7e9 * 0.53 + 2.1e9 * 2, 36 * 8 * 64),
+}
+"""Bytes of weights; layers × KV heads × head size. From the models' cards and config.json files."""
+ROW = r"^\| (\d+) GB \| `([^`]+)`[^|]* \| ([\d.]+) GiB \| (\d+) KiB \| ([\d.]+) GiB, ([\d,]+) tokens \| (\d+) \|$"
+
+
+def test_the_memory_of_every_card_in_the_docs_adds_up() -> None:
+    rows = re.findall(ROW, (ROOT / "docs" / "serving.md").read_text(), re.MULTILINE)
+    assert [row[0] for row in rows] == ["8", "12", "16", "24", "48", "80"]
+    for card, model, weights, per_token, left, tokens, context in rows:
+        size, shape = SHAPES[model]
+        assert float(weights) == pytest.approx(size / 2**30, abs=0.1), model
+        assert int(per_token) == 2 * shape * 2 / 1024, model
+        assert float(left) == pytest.approx(int(card) * 0.9 - float(weights) - 1.5, abs=0.05), model
+        assert int(tokens.replace(",", "")) == pytest.approx(float(left) * 2**20 / int(per_token), rel=0.03), model
+        assert int(context) < int(tokens.replace(",", "")), model
+
+
+def test_the_default_of_the_compose_file_and_of_make_serve_is_in_the_docs() -> None:
+    defaults = {
+        EXAMPLE["VLLM_MODEL"],
+        re.findall(r"^MODEL \?= (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[0],
+    }
+    assert defaults == {"Qwen/Qwen3-8B-AWQ"} <= set(SHAPES)
