@@ -1,7 +1,8 @@
 """How good are the answers, without a judge? Each case is asked as a person asks it, and what comes is measured.
 
 With a model the answer is the model's; without one it is made of quotes, and the same scores say how far these
-carry. Citation scores are ALCE's (Gao et al. 2023), with the check that marks sentences for people.
+carry. An answer that the server broke off is scored as what the reader got, and counted (`failed`). Citation scores
+are ALCE's (Gao et al. 2023), with the check that marks sentences for people.
 """
 
 import math
@@ -83,6 +84,8 @@ def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: flo
     if answered:
         values |= _of_citations(given, text_of)
         values["words"] = float(len(given.answer.split()))
+    if given.model or given.failure:
+        values["failed"] = float(bool(given.failure))
     values |= {name: float(given.usage[name]) for name in ("prompt_tokens", "answer_tokens") if name in given.usage}
     detail = {
         "outcome": given.outcome,

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+import numpy as np
+
 from assistant.cite import readable
-from assistant.errors import AnswerUnparsable
+from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from assistant.retrieve import Passage, retrieve
 from eval.cases import Case
 from eval.score import MCQ, Row
@@ -21,6 +23,9 @@ from ingest.shelf import Shelf
 LETTERS = "ABCDEFGHIJ"
 MOST_TOKENS = 1024
 """Of a choice: a few, and a reasoning model's thinking."""
+
+GONE = (ServerUnreachable, ServerRefused, ModelMissing)
+"""What no further question would change: the run ends. A stall, or an answer that can't be read, is one case's."""
 
 Picker = Callable[[Case, Sequence[Passage]], int | None]
 """Picks an option, from passages or (where there are none) without; None: what came could not be read."""
@@ -70,13 +75,19 @@ def rows(shelf: Shelf, cases: Sequence[Case], pick: Picker, *, top_k: int, at_on
 def by_meaning(embedder: Embedder) -> Picker:
     """Return the picker that needs no model server."""
 
+    read: dict[str, np.ndarray] = {}
+
+    def vector(text: str) -> np.ndarray:
+        """Return the vector of a passage: the same ones come up again and again."""
+        if text not in read:
+            read[text] = embedder.encode([text])[0]
+        return read[text]
+
     def pick(case: Case, passages: Sequence[Passage]) -> int:
-        if not passages:
-            vectors = embedder.encode([case.question, *(option.text for option in case.options)])
-            return int((vectors[1:] @ vectors[0]).argmax())
-        texts = [f"{case.question} {option.text}" for option in case.options]
-        vectors = embedder.encode([*texts, *(readable(passage) for passage in passages)])
-        return int((vectors[: len(texts)] @ vectors[len(texts) :].T).max(axis=1).argmax())
+        asked = f"{case.question} " if passages else ""
+        options = embedder.encode([f"{asked}{option.text}" for option in case.options])
+        against = [vector(readable(passage)) for passage in passages] or [embedder.encode([case.question])[0]]
+        return int((options @ np.stack(against).T).max(axis=1).argmax())
 
     return pick
 
@@ -94,7 +105,9 @@ def by_model(model: Model) -> Picker:
         }
         try:
             said, _ = model.complete(messages(case, passages), schema=schema, max_tokens=MOST_TOKENS)
-        except AnswerUnparsable:
+        except GONE:
+            raise
+        except ServerError:
             return None
         choice = said.get("choice")
         return letters.index(choice) if isinstance(choice, str) and len(choice) == 1 and choice in letters else None

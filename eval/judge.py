@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from assistant.errors import AnswerUnparsable
+from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from eval.cases import BadCases
 from eval.metrics import kappa
 
@@ -127,7 +127,9 @@ def _tagged(name: str, text: str) -> str:
 def _one(model: Model, prompt: Sequence[Mapping[str, str]]) -> Judged | None:
     try:
         said, _ = model.complete(prompt, schema=SCHEMA, max_tokens=MOST_TOKENS)
-    except AnswerUnparsable:
+    except (ServerUnreachable, ServerRefused, ModelMissing):
+        raise  # no further judgement would come, either
+    except ServerError:
         return None
     return read_judgement(said)
 

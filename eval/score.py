@@ -19,7 +19,7 @@ RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ = "retrieval", "refusal", "answer", "mcq",
 SUITES = (RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ)
 
 LOWER_IS_BETTER = frozenset(
-    "false_answer false_refusal aurc unparsed judge_unparsed judge_order_matters duplicate key_bias".split()
+    "false_answer false_refusal aurc failed unparsed judge_unparsed judge_order_matters duplicate key_bias".split()
 )
 NEITHER = frozenset(
     "words words_shown prompt_tokens answer_tokens without_notes answered judge_length_r guessed "

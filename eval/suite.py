@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assistant import prompt, retrieve
+from assistant.answer import check_question
 from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
@@ -127,6 +128,8 @@ def run(
     others = spread(read_cases(beside, answerable=False), plan.limit) if beside.is_file() else []
     if not cases:
         raise BadCases(f"{plan.cases} has no cases")
+    for case in [*cases, *others]:
+        check_question(case.question)  # before the work begins
     model = _model(settings, notice) if plan.use_model else None
     if plan.mine:
         shelf, content = Shelf(settings), ""

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from assistant import llm
+from assistant.errors import ServerRefused
 from assistant.settings import AssistantSettings
 from eval.answering import row as answer_row
 from eval.cases import BadCases, Case, read_cases
@@ -275,3 +277,30 @@ def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.Mon
     assert answer["judge_order_matters"]["value"] == 0.0
     assert found["settings"]["judge_kappa"]["correctness"] == 0.0  # always kind: no better than chance
     assert "judge agrees with people: kappa 0.00" in shown.output
+
+
+def test_answers_that_break_off_are_counted_and_a_server_that_is_gone_ends_the_run(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = ["--notes", f"{world}/corpus", "--cases", f"{world}/queries.jsonl"]
+    with FakeServer("Zebras have stripes [1].", fault=["cut-mid-stream", ""]) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        found = json.loads(ask(*what, "--suite", "answer", "--json").stdout)
+    answer = found["suites"]["answer"]
+    assert answer["failed"]["value"] == pytest.approx(1 / answer["failed"]["n"])
+    with FakeServer("{}", key="another") as server:
+        case = read_cases(world / "queries.jsonl")[0]
+        settings = AssistantSettings(llm_url=server.url)
+        server.key = ""
+        model = llm.find(settings)
+        server.key = "another"
+        assert isinstance(model, llm.LanguageModel)
+        with pytest.raises(ServerRefused):
+            by_model(model)(case, ())
+
+
+def test_a_question_that_can_not_be_asked_is_told_before_the_work(world: Path) -> None:
+    (world / "queries.jsonl").write_text('{"id": "1", "question": "?"}\n')
+    done = ask("--notes", f"{world}/corpus", "--cases", f"{world}/queries.jsonl", "--no-llm")
+    assert done.exit_code == 1
+    assert "the question is empty" in done.output
