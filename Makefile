@@ -39,6 +39,7 @@ check: lint test
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m eval.bench
+	@test ! -e $(RIG)/.ready || $(BIN)/python -m eval.bench_serve
 
 $(VENV)/.ready: requirements/base.txt requirements/$(TORCH).txt pyproject.toml
 	@echo "setting up $(VENV) ($(TORCH)); the first time takes a minute or more" >&2
