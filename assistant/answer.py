@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import prompt as prompting
 from assistant.cite import UNSUPPORTED, Citation, Cited, Sentence, resolve
-from assistant.errors import NoSuchCourse, QuestionRejected, ServerError
+from assistant.errors import ContextOverflow, NoSuchCourse, QuestionRejected, ServerError
 from assistant.follow import Turn, standalone
 from assistant.prompt import NOT_IN_NOTES, Prompt
 from assistant.quote import quote
@@ -323,14 +323,16 @@ def _ask(
     embedder: Embedder,
     entailment: Entailment | None,
     history: Sequence[Turn],
+    context: int = 0,
 ) -> Generator[Event, None, Answer]:
-    most = model.context_tokens - min(settings.llm_max_answer_tokens, model.context_tokens // 2)
+    again, context = bool(context), context or model.context_tokens
+    most = context - min(settings.llm_max_answer_tokens, context // 2)
     prompt = prompting.build(
         draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most, history=history
     )
     watch.lap("prompt")
     yield Asked(prompt, model.name)
-    room = min(settings.llm_max_answer_tokens, max(16, model.context_tokens - prompt.tokens))
+    room = min(settings.llm_max_answer_tokens, max(16, context - prompt.tokens))
     text, notice, shown, failure = "", "", False, ""
     usage: dict[str, int] = {}
     try:
@@ -354,6 +356,11 @@ def _ask(
                         "answer_tokens": delta.usage.completion_tokens,
                     }
     except ServerError as error:
+        if isinstance(error, ContextOverflow) and not again:  # a server may tell its limit only when it is passed
+            less = (error.limit or context) - max(0, error.wanted - prompt.tokens)
+            if 0 < less < context:
+                told = draft, model, retrieval, settings, watch, embedder, entailment, history, less
+                return (yield from _ask(*told))
         text, notice, failure = error.partial, str(error), type(error).__name__
     watch.lap("write")
     said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text

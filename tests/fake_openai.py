@@ -60,6 +60,7 @@ class FakeServer(ThreadingHTTPServer):
         reasoning: str = "",
         models: Sequence[str] = ("fake-model",),
         context: int | None = 4096,
+        tells_context: bool = True,
         key: str = "",
         pause: float = 0.0,
         models_pause: float = 0.0,
@@ -75,7 +76,8 @@ class FakeServer(ThreadingHTTPServer):
             fault: What to do wrong: each time, or each of these in turn (then nothing); '' is nothing.
             reasoning: Sent as `reasoning_content` before the reply.
             models: What /v1/models lists.
-            context: The context of each, in tokens; None: do not say.
+            context: The context of each, in tokens; None: there is no end to it.
+            tells_context: Whether /v1/models says it.
             key: API key to insist on.
             pause: Seconds before each token.
             models_pause: Seconds before /v1/models answers.
@@ -86,6 +88,7 @@ class FakeServer(ThreadingHTTPServer):
         """
         self.reply, self.fault, self.reasoning, self.models = reply, fault, reasoning, models
         self.context, self.key, self.pause, self.models_pause = context, key, pause, models_pause
+        self.tells_context = tells_context
         self.tokenizes, self.retry_after, self.tls = tokenizes, retry_after, tls
         self.requests: list[Request] = []
         self.disconnects = 0
@@ -145,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(401, {"error": {"message": f"{headers.get('authorization')} is wrong"}})
             elif self.path == "/v1/models":
                 self._wait(fake.models_pause)
-                limit = {"max_model_len": fake.context} if fake.context else {}
+                limit = {"max_model_len": fake.context} if fake.context and fake.tells_context else {}
                 self._answer(200, {"object": "list", "data": [{"id": name, **limit} for name in fake.models]})
             elif self.path == "/tokenize" and fake.tokenizes:
                 self._answer(200, {"count": _tokens(body.get("messages") or body["prompt"])})

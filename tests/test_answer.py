@@ -162,6 +162,15 @@ def test_a_small_context_gets_fewer_passages_and_is_never_overrun(corpus_setting
     assert asked.prompt.passages < len(done.passages)
 
 
+def test_a_limit_that_the_server_tells_only_when_it_is_passed_is_kept_at_the_second_try(
+    corpus_settings: AssistantSettings,
+) -> None:
+    with FakeServer(SAYS, context=700, tells_context=False) as server:
+        done, _ = ask(with_server(corpus_settings, server, llm_max_answer_tokens=100))
+        assert len(server.chats) == 2
+    assert (done.outcome, done.failure, done.answer) == ("answered", "", SAYS)
+
+
 def test_thinking_is_no_part_of_the_answer(corpus_settings: AssistantSettings) -> None:
     with FakeServer(SAYS, reasoning="Let me see what passage one says.") as server:
         done, events = ask(with_server(corpus_settings, server))

@@ -283,7 +283,7 @@ def test_a_langfuse_that_is_gone_costs_a_file_and_no_more(gone: str, tmp_path: P
         "trace.send(settings, trace.Trace('d' * 32, trace.Step('answer', 1.0, 2.0)))\n"
         "print(time.time(), flush=True)\n"
     )
-    exits = []
+    exits: list[float] = []
     while not exits or (min(exits) >= 0.5 and len(exits) < 5):  # a busy machine may be slow, but not each time
         done = subprocess.run(
             [sys.executable, "-c", code, tmp_path, gone], cwd=ROOT, capture_output=True, text=True, timeout=60
