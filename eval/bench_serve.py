@@ -195,12 +195,12 @@ def running_app(settings: AssistantSettings, folder: Path) -> Iterator[tuple[int
     with (folder / "app.log").open("wb") as log:
         app = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 60
-            while not _listens(port):
+            until, token = time.monotonic() + 60, settings.home / "api-token"
+            while not (_listens(port) and token.exists()):
                 if app.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"the app did not start:\n{(folder / 'app.log').read_text()}")
                 time.sleep(0.1)
-            yield port, (settings.home / "api-token").read_text().strip()
+            yield port, token.read_text().strip()
         finally:
             app.terminate()
             app.wait(20)
