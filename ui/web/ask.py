@@ -21,6 +21,9 @@ from ui.web.source import note_html, source_html
 
 FRAME = 0.08
 """Seconds between two pictures of an answer that is being written."""
+CROWD = 4
+"""With more answers at once there are fewer pictures of each: what Gradio does for a picture keeps all others waiting
+(docs/LOG.md)."""
 STOPPING = 3.0
 """Longest wait for an answer that was stopped to be kept. Seconds."""
 EVERYWHERE = "All notes"
@@ -181,7 +184,7 @@ class AskTab:
                 elif isinstance(event, Wrote):
                     text = event.text if event.restart else text + event.text
                     doing = "Writing …" if text else "Thinking …"
-                    if time.monotonic() - drawn < FRAME:
+                    if time.monotonic() - drawn < FRAME * max(1.0, self._desk.answering / CROWD):
                         continue
                 elif isinstance(event, Answer):
                     answer = event
