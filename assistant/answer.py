@@ -266,8 +266,7 @@ def stopped(found: Found, asked: Asked, text: str) -> Answer:
 def _course(name: str, shelf: Shelf) -> str:
     """Return a course as it is named in the index."""
     name = name.strip("/")
-    courses = sorted({path.split("/")[0] for path in shelf.ledger.notes() if "/" in path}) if name else []
-    if name and name not in courses:
+    if name and name not in (courses := shelf.ledger.courses()):
         raise NoSuchCourse(name, courses)
     return name
 

@@ -36,6 +36,10 @@ CREATE TABLE runs (
 );
 """
 
+_COURSES = """
+SELECT DISTINCT substr(path, 1, instr(path, '/') - 1) FROM notes WHERE version != '' AND instr(path, '/') ORDER BY 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -192,6 +196,10 @@ class Ledger:
     def notes(self) -> dict[str, Note]:
         """Return every known note by its path, in order."""
         return {row[0]: _note(row) for row in self._rows("SELECT * FROM notes ORDER BY path")}
+
+    def courses(self) -> list[str]:
+        """Return the sub-folders of the notes folder that hold a note that answers, in order."""
+        return [str(name) for (name,) in self._rows(_COURSES)]
 
     def stamps(self, limit: int) -> dict[str, tuple[int, int]]:
         """Return size and mtime_ns of each known note by its path, at most `limit` of them."""

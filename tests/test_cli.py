@@ -248,6 +248,16 @@ def test_text_of_a_note_that_is_not_indexed_is_one_line(notes: Path) -> None:
     assert (done.exit_code, done.stderr) == (1, "Error: zebra.md is not indexed; run: ask ingest\n")
 
 
+def test_errors_carry_no_control_character_of_a_folder_s_name_to_the_terminal(notes: Path) -> None:
+    (notes / "r\x07ed").mkdir()
+    (notes / "r\x07ed" / "zebra.md").write_text("Zebras have stripes.")
+    ask("ingest")
+    for done in (ask("Zebras?", "--course", "nope"), ask("text", "r\x07ed/none.md")):
+        assert done.exit_code == 1
+        assert "red" in done.stderr
+        assert "\x07" not in done.stderr
+
+
 def test_status_tells_of_notes_index_server_and_calibration(corpus: None) -> None:
     document = json.loads(ask("status", "--json").stdout)
     assert document["by_state"] == {"indexed": document["by_state"]["indexed"]}

@@ -31,6 +31,14 @@ def test_a_new_ledger_is_empty(tmp_path: Path) -> None:
     assert Ledger(tmp_path / "other").identity != made.identity
 
 
+def test_a_course_is_a_folder_with_a_note_that_answers(tmp_path: Path) -> None:
+    made = Ledger(tmp_path)
+    skipped = [Note(path, "skipped", "hidden") for path in (".git/config", "/bad\\xff.md", "photos/a.jpg")]
+    answering = [Note(path, "indexed", version="v1") for path in ("top.md", "b/deep/x.md", "b/y.md", "ä 1/z.md")]
+    made.publish(Published(1, "built", "asked"), [*skipped, *answering], [], run())
+    assert made.courses() == ["b", "ä 1"]
+
+
 def test_what_is_published_comes_back(tmp_path: Path) -> None:
     made = Ledger(tmp_path)
     made.keep_texts([("v1", "text 😀\n\x00 end"), ("v2", "")])

@@ -5,6 +5,8 @@ from typing import Any
 import click
 from click_default_group import DefaultGroup
 
+from assistant.visible import visible
+
 
 class Group(DefaultGroup):  # type: ignore[misc]
     """Has a default command; turns our errors into one line on stderr and exit status 1."""
@@ -14,8 +16,12 @@ class Group(DefaultGroup):  # type: ignore[misc]
 
         try:
             return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:  # it may name files and folders, and their names can hold anything
+            raise click.ClickException(visible(error.message)) from error
         except StudyError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(visible(str(error))) from error
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -25,7 +25,7 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
         "generation": ledger.generation,
         "built_with": ledger.built_with,
         "by_state": dict(sorted(Counter(note.state for note in notes).items())),
-        "courses": sorted({note.path.split("/")[0] for note in notes if "/" in note.path}),
+        "courses": ledger.courses(),
         "chunks": sum(note.chunks for note in notes),
         "problems": [
             {"path": note.path, "state": note.state, "reason": note.reason, "pages_lost": list(note.lost)}

@@ -127,7 +127,7 @@ class AskTab:
         """Show the conversation that this browser was in, as it was: for `talk, log, past, course`."""
         journal = self._desk.journal(learner_of(request))
         kept = journal.conversation(int(conversation or 0))
-        names = sorted({path.split("/")[0] for path in self._desk.shelf.ledger.notes() if "/" in path})
+        names = self._desk.shelf.ledger.courses()
         talk = Talk(conversation=kept[0].conversation if kept else 0)
         return talk, log_html(journal, kept), past_html(journal), gr.update(choices=[EVERYWHERE, *names])
 

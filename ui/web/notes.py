@@ -102,14 +102,13 @@ class NotesTab:
         if state[1] == seen[1] and seen[0]:
             return state, now, same, same, same, same
         notes = list(ledger.notes().values())
-        courses = sorted({note.path.split("/")[0] for note in notes if "/" in note.path})
         return (
             state,
             now,
             tree_html(notes),
             trash_html(Trash(desk.shelf).listed()),
             nights_html(last_nights(desk.shelf.folder, NIGHTS)),
-            gr.update(choices=[TOP, *courses]),
+            gr.update(choices=[TOP, *ledger.courses()]),
         )
 
     def start(self, **options: Any) -> str:

@@ -182,8 +182,7 @@ class QuizTab(QuestionsTab):
 
     def load(self) -> Any:
         """Return the courses."""
-        names = sorted({path.split("/")[0] for path in self.desk.shelf.ledger.notes() if "/" in path})
-        return gr.update(choices=[EVERYWHERE, *names])
+        return gr.update(choices=[EVERYWHERE, *self.desk.shelf.ledger.courses()])
 
     def start(self, topic: str, course: str, count: float, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Start a quiz."""
