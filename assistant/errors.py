@@ -3,15 +3,15 @@
 StudyError                  (ingest.errors)
 ├── QuestionRejected        an empty or endless question
 ├── NoSuchCourse            a course that no note belongs to
+├── NoSuchPlan              no plan has that name
+├── BlueprintRejected       a plan's file that does not keep to the format
+├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
+│   └── JournalFull         no room on its disk
+├── NoSuchAnswer            an answer that is not in the journal
+├── NoSuchConversation      a conversation that is not in it
 ├── NotCovered              a topic that the notes say too little about to ask questions
 ├── ItemsUnavailable        the file of the quiz items is locked, damaged or of a newer version of this program
 │   └── ItemsFull           no room on its disk
-├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
-│   └── JournalFull         no room on its disk
-├── NoSuchPlan              no plan has that name
-├── BlueprintRejected       a plan's file that does not keep to the format
-├── NoSuchAnswer            an answer that is not in the journal
-├── NoSuchConversation      a conversation that is not in it
 ├── DeckUnreadable          a file of questions that can't be read
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
