@@ -95,7 +95,7 @@ def test_every_answer_is_closed_and_kept_nowhere(app: Served) -> None:
     for found in (app.request("GET", "/"), app.request("GET", "/nothing"), app.request("GET", "/", host="evil")):
         assert found.headers["cache-control"] == "no-store"
         assert found.headers["x-content-type-options"] == "nosniff"
-        assert found.headers["referrer-policy"] == "no-referrer"
+        assert found.headers["referrer-policy"] == "same-origin"
         assert found.headers["x-frame-options"] == "DENY"
         assert found.headers["cross-origin-resource-policy"] == "same-origin"
         assert "server" not in found.headers

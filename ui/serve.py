@@ -25,6 +25,7 @@ def ui(host: str | None, port: int | None, show: bool) -> None:
     """
     from ui import client
     from ui import open as opening
+    from ui.token import token
     from ui.web import server
     from ui.web.desk import Desk
     from ui.web.presence import check_alone
@@ -34,6 +35,7 @@ def ui(host: str | None, port: int | None, show: bool) -> None:
     settings = settings.model_copy(update={name: value for name, value in told.items() if value is not None})
     _check_users(settings)
     check_alone(client.as_set())
+    token(settings.home.expanduser().resolve())  # who sees the app listening finds it there
 
     def opened(url: str) -> None:
         click.echo(f"the app is at {url}; Ctrl-C stops it", err=True)

@@ -22,6 +22,7 @@ WAITING = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Study assistant</title>
 <style>
 :root { color-scheme: light dark }

@@ -232,6 +232,7 @@ LOG_IN = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <title>Log in · Study assistant</title>
 <style>
 :root { color-scheme: light dark }
