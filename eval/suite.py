@@ -132,14 +132,16 @@ def run(
         check_question(case.question)  # before the work begins
     model = _model(settings, notice) if plan.use_model else None
     if plan.mine:
-        shelf, content = Shelf(settings), ""
+        shelf = Shelf(settings)
+        content = f"generation {shelf.ledger.generation}"
     else:
         shelf, content = open_index(settings, plan.notes, progress=progress)
     units = read_units(plan.cases.with_name("docs.jsonl"))
     judged = plan.judged and model is not None and ANSWER in plan.suites
     bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit)
     about = _about(bench, plan, content)
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+    decides = {name: value for name, value in about.items() if name not in ("notes", "cases")}  # where, not what
+    digest = _digest(json.dumps(decides, sort_keys=True).encode())
     code = code_version()
     if found := known(digest, code):
         return found

@@ -72,7 +72,9 @@ def _runs() -> "Runs":
     from eval.runs import Runs
     from ui import open as opening
 
-    return Runs(opening.settings().home)
+    runs = Runs(opening.settings().home)
+    click.get_current_context().call_on_close(runs.close)
+    return runs
 
 
 @evaluate.command()
