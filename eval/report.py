@@ -57,7 +57,7 @@ def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]
     yield f" · settings {run.settings_hash}" + "".join(f" · {n:,} {_safe(name)}" for name, n in run.tokens.items())
     yield "</p>"
     yield from _scores(run)
-    yield from _trends(before)
+    yield from _trends([one for one in before if _belongs(one, run)])
     for suite in run.scores:
         own = [row for row in rows if row.suite == suite]
         yield f"<h2>{suite}</h2><div class=plots>"
@@ -87,6 +87,12 @@ def _agreement(run: Run, name: str) -> str:
     """Return how far the judge of a score agrees with people."""
     kappa = run.judge.get(name.removeprefix("judge_"))
     return "" if kappa is None or not name.startswith("judge_") else f" (judge agrees with people: kappa {kappa:.2f})"
+
+
+def _belongs(one: Run, run: Run) -> bool:
+    """Return whether a run is a part of how scores went over time: not of a few cases only, nor of a sweep."""
+    same_cases = one.settings.get("limit") == run.settings.get("limit")
+    return one.id == run.id or (same_cases and not one.settings.get("trial"))
 
 
 def _trends(before: Sequence[Run]) -> Iterator[str]:

@@ -53,6 +53,8 @@ class Plan:
     """Score the learner's own index as it is, rather than a throw-away one."""
     judged: bool = False
     """Let the model judge the answers, too."""
+    trial: bool = False
+    """It only tries settings: no part of how scores went over time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,9 @@ def run(
     judged = plan.judged and model is not None and ANSWER in plan.suites
     bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit)
     about = _about(bench, plan, content)
-    decides = {name: value for name, value in about.items() if name not in ("notes", "cases")}  # where, not what
+    decides = {
+        name: value for name, value in about.items() if name not in ("notes", "cases", "trial")
+    }  # not where, nor why
     digest = _digest(json.dumps(decides, sort_keys=True).encode())
     code = code_version()
     if found := known(digest, code):
@@ -264,6 +268,7 @@ def _about(bench: Bench, plan: Plan, content: str) -> dict[str, Any]:
         "cases_hash": _digest(plan.cases.read_bytes()),
         "suites": list(plan.suites),
         "limit": plan.limit,
+        "trial": plan.trial,
         "index": bench.shelf.built_with,
         "chunks": sum(note.chunks for note in bench.shelf.ledger.notes().values()),
         "top_k": settings.top_k,

@@ -6,7 +6,7 @@ of the same settings, notes, cases and code is not made again.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -127,7 +127,7 @@ def sweep(
     for number, (chosen, settings) in enumerate(tries, start=1):
         if progress:
             progress("settings", number - 1, len(tries))
-        scored = run(plan, settings, progress=progress, notice=notice, known=known)
+        scored = run(replace(plan, trial=True), settings, progress=progress, notice=notice, known=known)
         again = scored.run.id in from_before
         if not again:
             runs.add(scored.run, scored.rows)

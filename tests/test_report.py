@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -54,7 +55,10 @@ def test_the_page_holds_everything_and_loads_nothing() -> None:
     assert "retrieval ndcg@10" in text
 
 
-def test_one_run_alone_has_no_trend() -> None:
+def test_one_run_alone_has_no_trend_and_a_sweep_is_none() -> None:
+    trial = replace(some_run("r0", 1e8), settings={"trial": True})
+    few = replace(some_run("r0", 1e8), settings={"limit": 5})
+    assert "Over time" not in page(some_run("r1", 1e9), some_rows(), [some_run("r1", 1e9), trial, few])
     assert "Over time" not in page(some_run("r1", 1e9), some_rows(), [some_run("r1", 1e9)])
 
 
