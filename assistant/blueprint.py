@@ -143,6 +143,11 @@ def shipped() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def named(home: Path) -> list[str]:
+    """Return the names of all plans: those that are shipped, and the learner's own."""
+    return sorted({*shipped(), *(file.stem for file in (home.expanduser() / "plans").glob("*.yaml"))})
+
+
 def find(name: str, home: Path) -> Blueprint:
     """Load a plan by its path or name; the learner's own (`home`/plans) hide those that are shipped.
 
@@ -159,7 +164,7 @@ def find(name: str, home: Path) -> Blueprint:
     if (path := own / f"{name}.yaml").is_file():
         return load(path)
     if name not in shipped():
-        raise NoSuchPlan(name, sorted({*shipped(), *(file.stem for file in own.glob("*.yaml"))}))
+        raise NoSuchPlan(name, named(home))
     with resources.as_file(resources.files("assistant") / "plans" / f"{name}.yaml") as path:
         return load(path)
 

@@ -13,6 +13,12 @@ StudyError                  (ingest.errors)
 ├── ItemsUnavailable        the file of the quiz items is locked, damaged or of a newer version of this program
 │   └── ItemsFull           no room on its disk
 ├── DeckUnreadable          a file of questions that can't be read
+├── NoSuchMilestone         a plan has no milestone and no lab of that name
+├── NoSuchObjective         a plan has no objective of that name
+├── NoSuchCertificate       a certificate that was never spoken of
+├── NoExam                  no exam to go on with, or none with an answer to show
+├── ExamOver                its time is up, or every question was answered
+├── TooFewItems             the notes give too few questions for an exam
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
@@ -53,6 +59,52 @@ class NoSuchPlan(StudyError):
 
     def __init__(self, name: str, plans: list[str]) -> None:
         super().__init__(f"there is no plan {name}; plans: {', '.join(plans)}, or the path of a .yaml file of yours")
+
+
+class NoSuchMilestone(StudyError):
+    """A plan has no milestone and no lab of that name."""
+
+    def __init__(self, plan: str, name: str, names: list[str]) -> None:
+        super().__init__(f"{plan} has no milestone or lab {name}; it has {', '.join(names) or 'none'}")
+
+
+class NoSuchObjective(StudyError):
+    """A plan has no objective of that name."""
+
+    def __init__(self, plan: str, name: str) -> None:
+        super().__init__(f"{plan} has no objective {name}; see: ask plan {plan}")
+
+
+class NoSuchCertificate(StudyError):
+    """A certificate that the learner never spoke of."""
+
+    def __init__(self, name: str, names: list[str]) -> None:
+        super().__init__(f"there is no certificate {name}; yours: {', '.join(names) or 'none yet'}")
+
+
+class NoExam(StudyError):
+    """There is no exam to go on with."""
+
+    def __init__(self, plan: str) -> None:
+        of = f" of {plan}" if plan else ""
+        super().__init__(f"no exam{of} was left unfinished; begin one: ask exam --plan {plan or 'NAME'}")
+
+
+class ExamOver(StudyError):
+    """The exam takes no answer any more."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; the exam takes no answer any more")
+
+
+class TooFewItems(StudyError):
+    """The notes give too few questions for an exam."""
+
+    def __init__(self, plan: str, domains: list[str]) -> None:
+        super().__init__(
+            f"your notes give no questions for {', '.join(domains)}, so there can be no exam of {plan}; "
+            "add notes on these, and run: ask ingest"
+        )
 
 
 class BlueprintRejected(StudyError):

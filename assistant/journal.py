@@ -72,6 +72,32 @@ MIGRATIONS = (
         BEGIN SELECT RAISE (ABORT, 'corrections stay as they are'); END;
     CREATE TRIGGER corrections_last BEFORE DELETE ON corrections BEGIN SELECT RAISE (ABORT, 'corrections stay'); END;
     """,
+    """
+    CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, plan TEXT NOT NULL, what TEXT NOT NULL,
+        value TEXT NOT NULL
+    );
+    CREATE INDEX decisions_plan ON decisions (plan);
+    CREATE TABLE certificates (
+        n INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, id TEXT NOT NULL, title TEXT NOT NULL,
+        state TEXT NOT NULL, day TEXT, expires TEXT
+    );
+    CREATE TABLE exams (
+        id TEXT PRIMARY KEY, begun REAL NOT NULL, plan TEXT NOT NULL, title TEXT NOT NULL, minutes REAL NOT NULL,
+        domains TEXT NOT NULL, questions TEXT NOT NULL
+    );
+    CREATE TABLE exam_ends (exam TEXT PRIMARY KEY REFERENCES exams (id), at REAL NOT NULL, why TEXT NOT NULL);
+    CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions BEGIN SELECT RAISE (ABORT, 'decisions stay'); END;
+    CREATE TRIGGER decisions_last BEFORE DELETE ON decisions BEGIN SELECT RAISE (ABORT, 'decisions stay'); END;
+    CREATE TRIGGER certificates_stay BEFORE UPDATE ON certificates
+        BEGIN SELECT RAISE (ABORT, 'certificates stay'); END;
+    CREATE TRIGGER certificates_last BEFORE DELETE ON certificates
+        BEGIN SELECT RAISE (ABORT, 'certificates stay'); END;
+    CREATE TRIGGER exams_stay BEFORE UPDATE ON exams BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER exams_last BEFORE DELETE ON exams BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER exam_ends_stay BEFORE UPDATE ON exam_ends BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER exam_ends_last BEFORE DELETE ON exam_ends BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    """,
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 Score = Callable[[str, str, float, str], None]

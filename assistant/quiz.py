@@ -48,6 +48,8 @@ class Wish:
     fresh: bool = False
     """Make all of them now."""
     seed: int = 0
+    chunks: tuple[str, ...] = ()
+    """Ids of the chunks that it is about, the nearest first, where they were found before; no topic is looked for."""
 
 
 def quiz(
@@ -86,7 +88,7 @@ def _quiz(
     model: Model | None,
     asked: Collection[str],
 ) -> Generator[Made, None, None]:
-    about = _about(shelf, settings, wish) if wish.topic else []
+    about = _about(shelf, settings, wish) if wish.topic or wish.chunks else []
     near = {chunk.id: rank for rank, chunk in enumerate(about)}
     existing = items.active()
     passed = 0
@@ -108,6 +110,9 @@ def _quiz(
 
 def _about(shelf: Shelf, settings: AssistantSettings, wish: Wish) -> list[Chunk]:
     """Return the chunks that a topic is in, the nearest first."""
+    if wish.chunks:
+        fetched = {chunk.id: chunk for chunk in shelf.view().fetch(wish.chunks)}
+        return [fetched[id_] for id_ in wish.chunks if id_ in fetched]
     found = retrieve(wish.topic, shelf.view(), shelf.embedder, top_k=settings.top_k, course=wish.course)
     if not judge(found, load_calibration(shelf.embedder.model, settings.home)).answerable:
         raise NotCovered(wish.topic)

@@ -7,6 +7,7 @@ fuzz, so that the same log gives the same dates. A graded answer is never change
 
 import datetime
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -204,13 +205,19 @@ class Reviews:
             card = self._replayed(card, review)
         return card
 
-    def recall(self, items: Iterable[str], at: float) -> dict[str, float]:
-        """Return the chance, 0 to 1, that each item is recalled at a time; 0 for those never answered."""
+    def recall(self, items: Iterable[str], at: float, *, until: float = math.inf) -> dict[str, float]:
+        """Return the chance, 0 to 1, that each item is recalled at a time; 0 for those never answered.
+
+        Args:
+            items: Their ids.
+            at: Seconds since the epoch.
+            until: Answers after this moment are left out: what was foreseen then.
+        """
         moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
         wanted = set(items)
         cards: dict[str, Card] = {}
         for review in self.log():
-            if review.item in wanted:
+            if review.item in wanted and review.at <= until:
                 cards[review.item] = self._replayed(cards.get(review.item), review)
         chance = self.scheduler.get_card_retrievability
         return {item: chance(cards[item], moment) if item in cards else 0.0 for item in wanted}

@@ -22,6 +22,7 @@ from ui.evaluate import evaluate
 from ui.feedback import feedback
 from ui.group import Group
 from ui.nightly import night_line, nightly
+from ui.plan import plan
 from ui.quiz import quiz
 from ui.review import review
 from ui.serve import ui
@@ -241,6 +242,7 @@ main.add_command(feedback)
 main.add_command(nightly)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(plan)
 main.add_command(quiz)
 main.add_command(review)
 main.add_command(ui)

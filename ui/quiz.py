@@ -62,7 +62,7 @@ def quiz(
     items = Items.of(shelf.folder)
     stale.refresh(items, shelf)
     reviews = Reviews(Journal.of(settings), settings)
-    model = None if no_llm else _model(settings)
+    model = None if no_llm else model_or_none(settings)
     if rewrite:
         written = stale.rewrite(items, shelf, model)
         click.echo(f"{len(written)} written anew, {len(items.every(FLAGGED))} still rest")
@@ -94,7 +94,8 @@ def quiz(
         raise click.ClickException("no question could be made; ask for another topic or kind, or add notes")
 
 
-def _model(settings: "AssistantSettings") -> "Model | None":
+def model_or_none(settings: "AssistantSettings") -> "Model | None":
+    """Return the model that is served; None, and a line why, where none is."""
     from assistant import llm
     from ui.show import line_of
 

@@ -1,0 +1,56 @@
+"""New questions about one objective: those that are there and were not asked, then as many as the notes still give."""
+
+from collections.abc import Collection, Generator
+
+from assistant.blueprint import Blueprint, Objective
+from assistant.cards import Made
+from assistant.cover import Coverage, name_of
+from assistant.grade import Model
+from assistant.items import Items
+from assistant.quiz import Wish, quiz
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+
+
+def questions(
+    blueprint: Blueprint,
+    objective: Objective,
+    coverage: Coverage,
+    shelf: Shelf,
+    settings: AssistantSettings,
+    items: Items,
+    *,
+    wanted: int,
+    asked: Collection[str] = (),
+    kinds: Collection[str] = (),
+    model: Model | None = None,
+) -> Generator[Made, None, None]:
+    """Yield up to `wanted` items about an objective that were not asked yet; none where the notes don't cover it.
+
+    Args:
+        blueprint: The plan.
+        objective: One of its objectives.
+        coverage: What the notes have for it.
+        shelf: The notes.
+        settings: What the user set.
+        items: Where items are kept.
+        wanted: Most items.
+        asked: Ids of items that are not to be asked again.
+        kinds: Kinds of items; empty: all.
+        model: Writes items; None: they are made by rule.
+    """
+    passed = 0
+    for item in coverage.by_objective(items.active())[objective.id]:
+        if passed < wanted and item.id not in asked and (not kinds or item.kind in kinds):
+            passed += 1
+            yield item
+    found = coverage.objectives[objective.id]
+    if passed < wanted and found.covered:
+        wish = Wish(
+            wanted - passed,
+            chunks=tuple(passage.chunk for passage in found.passages),
+            objective=name_of(blueprint.id, objective.id),
+            kinds=frozenset(kinds),
+            fresh=True,
+        )
+        yield from quiz(shelf, settings, items, wish, model=model, asked=asked)

@@ -1,0 +1,373 @@
+"""Where a learner stands: mastery from graded answers, today's work within the minutes, phases in time, gaps."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assistant.blueprint import Blueprint, load
+from assistant.cover import Coverage, Covered, Serving, cover, name_of
+from assistant.decide import BOOKED, EARNED, PLANNED, Decided, Decisions
+from assistant.errors import JournalUnavailable, NoSuchCertificate
+from assistant.interval import Z_LOWER_90, wilson
+from assistant.items import Evidence, Item, Items
+from assistant.journal import Journal
+from assistant.plan import Plan, dates_of, stand
+from assistant.review import AGAIN, GOOD, Reviews
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+from ingest.sync import sync
+from tests.test_blueprint import SMALL, written
+from tests.test_review import DAY, NOON, Clock
+from ui.cli import main
+
+TODAY = datetime.date(2026, 11, 21)
+
+
+def day(number: int) -> datetime.date:
+    """Day 1 is today."""
+    return TODAY + datetime.timedelta(days=number - 1)
+
+
+def item(number: int, chunk: str = "c-rdma", objective: str = "") -> Item:
+    evidence = Evidence("net/rdma.md", "§ RDMA", "RDMA is fast.", 0, 13, "v1", chunk)
+    return Item("cloze", f"Thing {number} is ____.", f"answer {number}", evidence, objective=objective)
+
+
+class World:
+    """A small plan, items of its first objective, and a learner."""
+
+    def __init__(self, folder: Path, *, tiers: bool = True) -> None:
+        self.clock = Clock()
+        self.blueprint: Blueprint = load(written(folder, SMALL))
+        self.journal = Journal(folder / "me")
+        self.reviews = Reviews(self.journal, AssistantSettings(), now=self.clock)
+        self.decisions = Decisions(self.journal, now=self.clock)
+        self.items = [item(n) for n in range(10)]
+        serving = Serving("c-rdma", "net/rdma.md", "§ RDMA", 238, 0.6)
+        other = Serving("c-tiers", "storage.md", "§ Tiers", 119, 0.5)
+        self.coverage = Coverage(
+            "my-exam", 1, {"rdma": Covered(True, 0.9, (serving,)), "tiers": Covered(tiers, 0.9, (other,) * tiers)}
+        )
+
+    def answer(self, number: int, *, right: bool, at: float | None = None) -> None:
+        self.reviews.add(self.items[number], GOOD if right else AGAIN, correct=right, at=at)
+
+    def stand(self, minutes: int = 0) -> Plan:
+        return stand(
+            self.blueprint,
+            self.coverage,
+            self.items,
+            self.reviews,
+            self.decisions.of("my-exam"),
+            minutes=minutes,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------------- mastery
+
+
+@pytest.mark.parametrize(
+    ("right", "asked", "low", "high"),
+    [(0, 0, 0.0, 1.0), (8, 10, 0.4902, 0.9433), (0, 5, 0.0, 0.4345), (50, 50, 0.92865, 1)],
+)
+def test_the_interval_of_a_share_is_wilsons(right: int, asked: int, low: float, high: float) -> None:
+    assert list(wilson(right, asked)) == pytest.approx([low, high], abs=5e-5)
+
+
+def test_mastery_says_little_on_little_evidence() -> None:
+    assert [round(wilson(n, n, Z_LOWER_90)[0], 2) for n in (1, 3, 7, 20)] == [0.38, 0.65, 0.81, 0.92]
+
+
+def test_mastery_grows_with_right_answers_falls_with_wrong_ones_and_fades(world: World) -> None:
+    assert world.stand().objectives[0].state == "new"
+    for number in range(3):
+        world.answer(number, right=True)
+    assert world.stand().objectives[0].mastery == pytest.approx(0.646, abs=0.001)
+    world.answer(0, right=False)
+    found = world.stand().objectives[0]
+    assert (found.right, found.answered, found.state) == (2, 3, "learning")
+    assert found.mastery == pytest.approx(wilson(2, 3, Z_LOWER_90)[0], abs=0.001)
+    world.answer(0, right=True)  # the last answer counts
+    fresh = world.stand().objectives[0].mastery
+    world.clock.now += 30 * DAY
+    assert world.stand().objectives[0].mastery < fresh - 0.1
+
+
+def test_seven_of_seven_are_mastered_and_the_whole_is_weighted(world: World) -> None:
+    for number in range(7):
+        world.answer(number, right=True)
+    plan = world.stand()
+    assert plan.objectives[0].state == "mastered"
+    assert plan.mastery == pytest.approx(0.6 * plan.objectives[0].mastery)
+    assert [(one.id, one.mastered, one.covered) for one in plan.domains] == [("networks", 1, 1), ("storage", 0, 1)]
+
+
+def test_recall_on_the_exam_day_is_py_fsrss_own_and_what_was_never_asked_counts_nothing(world: World) -> None:
+    world.answer(0, right=True)
+    world.decisions.start("my-exam", TODAY)
+    world.decisions.exam("my-exam", day(21))
+    plan = world.stand()
+    moment = datetime.datetime(2026, 12, 11, 9).timestamp()
+    chance = world.reviews.recall([world.items[0].id], moment)[world.items[0].id]
+    assert plan.objectives[0].recall == pytest.approx(chance)
+    assert plan.recall == pytest.approx(0.6 * chance)
+    assert plan.objectives[1].recall is None
+
+
+# ------------------------------------------------------------------------------------------------------- today
+
+
+def tasks(plan: Plan) -> list[tuple[str, str, int, int]]:
+    return [(task.kind, task.about, task.count, task.minutes) for task in plan.tasks]
+
+
+def test_a_new_learner_reads_first_and_is_asked_then_in_the_phase_that_has_begun(world: World) -> None:
+    assert tasks(world.stand()) == [("read", "rdma", 0, 2), ("quiz", "rdma", 7, 5)]
+
+
+def test_later_phases_wait_and_labs_fill_what_is_left(world: World) -> None:
+    world.decisions.start("my-exam", day(-24))
+    found = tasks(world.stand())
+    assert found[:4] == [
+        ("read", "rdma", 0, 2),
+        ("quiz", "rdma", 7, 5),
+        ("read", "tiers", 0, 1),
+        ("quiz", "tiers", 7, 5),
+    ]
+    assert found[4][:2] == ("lab", "measure")
+    world.decisions.tick("my-exam", "measure")
+    assert "lab" not in [kind for kind, *_ in tasks(world.stand())]
+
+
+def test_what_is_due_comes_first_and_no_day_is_longer_than_its_minutes(world: World) -> None:
+    for number in range(6):
+        world.answer(number, right=False)
+    world.clock.now += DAY
+    plan = world.stand(minutes=6)
+    assert tasks(plan) == [("review", "", 6, 4), ("quiz", "rdma", 3, 2)]
+    plan = world.stand(minutes=2)
+    assert tasks(plan) == [("review", "", 3, 2)]
+    assert plan.tasks[0].why == "before they are forgotten; 3 more wait"
+
+
+def test_what_was_done_today_is_taken_off_and_another_objective_comes_up(world: World) -> None:
+    for number in range(3):
+        world.answer(number, right=True)
+    plan = world.stand(minutes=20)
+    assert (plan.answered_today, tasks(plan)) == (3, [])  # rdma was studied today; tiers is of a later phase
+
+
+def test_an_objective_that_gives_no_more_questions_is_left_to_reviews_until_the_notes_change(world: World) -> None:
+    for number in range(10):
+        world.answer(number, right=False, at=NOON - 2 * DAY)
+    world.decisions.used_up("my-exam", "rdma", 1)
+    assert [task.kind for task in world.stand().tasks] == ["review"]
+    world.coverage = Coverage("my-exam", 2, world.coverage.objectives)
+    world.items.append(item(11))
+    assert [task.kind for task in world.stand().tasks] == ["review", "quiz"]
+
+
+def test_the_learners_own_pace_counts_once_it_is_known(world: World) -> None:
+    for number in range(20):
+        world.reviews.add(world.items[number % 10], GOOD, correct=True, took_ms=45_000, at=NOON - 40 * DAY + number)
+    assert tasks(world.stand())[0] == ("review", "", 10, 10)  # 45 s and 15 to read why, each
+
+
+def test_a_gap_is_named_and_a_source_is_asked_for(tmp_path: Path) -> None:
+    world = World(tmp_path, tiers=False)
+    world.decisions.start("my-exam", day(-24))
+    plan = world.stand()
+    assert plan.objectives[1].state == "gap"
+    assert [(task.kind, task.about) for task in plan.tasks][-1] == ("source", "tiers")
+    assert plan.tasks[-1].why == "your notes don't cover it, and it is 40 % of the plan"
+
+
+# ------------------------------------------------------------------------------------------------ phases in time
+
+
+def test_phases_follow_each_other_and_shrink_when_the_exam_is_sooner(world: World) -> None:
+    phases, days = world.blueprint.phases, world.blueprint.days
+    assert dates_of(phases, days, day(1), day(35)) == [(day(1), day(21)), (day(22), day(28))]
+    assert dates_of(phases, days, day(1), day(90)) == [(day(1), day(21)), (day(22), day(28))]
+    assert dates_of(phases, days, day(1), day(10)) == [(day(1), day(6)), (day(7), day(8))]
+    assert dates_of(phases, days, day(1), day(1)) == [(day(1), day(1)), (day(1), day(1))]
+
+
+def test_what_is_behind_is_named(world: World) -> None:
+    world.decisions.start("my-exam", day(-24))
+    assert world.stand().behind == (
+        "Basics ended 5 days ago; not mastered: rdma",
+        "Basics ended 5 days ago; not ticked: first-test (A test)",
+    )
+    world.decisions.tick("my-exam", "first-test")
+    for number in range(7):
+        world.answer(number, right=True)
+    assert world.stand().behind == ()
+
+
+def test_a_plan_that_was_not_begun_is_never_behind(world: World) -> None:
+    plan = world.stand()
+    assert (plan.begun, plan.day, plan.behind, plan.ends) == (False, 1, (), day(35))
+
+
+def test_the_state_is_json(world: World) -> None:
+    told = json.loads(json.dumps(world.stand().as_json()))
+    assert (told["today"], told["days_left"], told["objectives"][0]["read"]) == (
+        "2026-11-21",
+        34,
+        [{"path": "net/rdma.md", "locator": "§ RDMA"}],
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- decisions
+
+
+def test_the_last_decision_counts_and_all_are_kept(world: World) -> None:
+    decisions = world.decisions
+    for first in (day(1), day(3)):
+        decisions.start("my-exam", first)
+    decisions.minutes("my-exam", 25)
+    decisions.tick("my-exam", "first-test")
+    decisions.tick("my-exam", "measure")
+    decisions.tick("my-exam", "measure", done=False)
+    assert decisions.of("my-exam") == Decided(day(3), None, 25, {"first-test": TODAY}, {})
+    assert decisions.of("another") == Decided()
+    assert decisions.begun() == ["my-exam"]
+    with pytest.raises(JournalUnavailable, match="decisions stay"), world.journal.transaction() as db:
+        db.execute("DELETE FROM decisions")
+    assert len(world.journal.rows("SELECT * FROM decisions")) == 6
+
+
+def test_a_certificate_is_planned_booked_earned_and_ends(world: World) -> None:
+    decisions = world.decisions
+    decisions.certify("nca-aiio", PLANNED, title="NVIDIA associate")
+    decisions.certify("nca-aiio", BOOKED, day=day(10))
+    held = decisions.certificate("nca-aiio")
+    assert (held.title, held.told(TODAY), held.told(day(11))) == ("NVIDIA associate", "booked", "due")
+    decisions.certify("nca-aiio", EARNED, day=day(10), expires=day(740))
+    held = decisions.certificate("nca-aiio")
+    assert [held.told(at) for at in (day(11), day(650), day(740), day(741))] == [
+        *("earned", "expiring", "expiring", "expired"),
+    ]
+    with pytest.raises(NoSuchCertificate, match="there is no certificate cka; yours: nca-aiio"):
+        decisions.certificate("cka")
+
+
+# ----------------------------------------------------------------------------------------------------- coverage
+
+
+RDMA = """# Networks
+
+## RDMA
+
+RDMA lets a network card read and write the memory of another host without its processor. InfiniBand was built for
+RDMA; RoCE carries RDMA over Ethernet.
+
+**RoCE** is a protocol that carries RDMA over converged Ethernet networks.
+**InfiniBand** is a network technology with credit-based flow control that was built for RDMA.
+**Congestion control** is the slowing of senders before the queues of a switch overflow.
+"""
+
+
+def test_an_item_belongs_to_the_objective_of_its_chunk_or_to_that_it_was_made_for(world: World) -> None:
+    own, made = item(1), item(2, objective=name_of("my-exam", "tiers"))
+    of_another_plan, elsewhere = item(3, "c-else", name_of("other", "tiers")), item(4, "c-else")
+    found = world.coverage.by_objective([own, made, of_another_plan, elsewhere])
+    assert found == {"rdma": [own], "tiers": [made]}
+
+
+def test_notes_cover_what_they_speak_of_and_nothing_else(tmp_path: Path, settings: AssistantSettings) -> None:
+    (settings.notes / "networks.md").write_text(RDMA)
+    plan = load(written(tmp_path, SMALL.replace("Explain RDMA.", "Explain RDMA, InfiniBand and RoCE on Ethernet.")))
+    shelf = Shelf(settings)
+    assert {id_: one.covered for id_, one in cover(plan, shelf, settings).objectives.items()} == {
+        "rdma": False,
+        "tiers": False,
+    }
+    sync(shelf)
+    found = cover(plan, shelf, settings)
+    assert {id_: one.covered for id_, one in found.objectives.items()} == {"rdma": True, "tiers": False}
+    assert [(one.path, one.locator) for one in found.objectives["rdma"].passages] == [("networks.md", "§ RDMA")]
+    kept = next((shelf.folder / "plans").glob("*.json"))
+    kept.write_text(kept.read_text().replace("§ RDMA", "from the file"))
+    assert cover(plan, shelf, settings).objectives["rdma"].passages[0].locator == "from the file"
+    (settings.notes / "tiers.md").write_text("# Storage tiers\n\nChoose storage tiers: NVMe, then object storage.\n")
+    sync(shelf)
+    again = cover(plan, shelf, settings)
+    assert again.objectives["tiers"].covered
+    assert again.objectives["rdma"].passages[0].locator == "§ RDMA"
+    kept.write_text("[]")
+    assert cover(plan, shelf, settings) == again
+
+
+# ---------------------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def notes(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> AssistantSettings:
+    monkeypatch.setenv("STUDY_NOTES", str(settings.notes))
+    (settings.notes / "networks.md").write_text(RDMA)
+    text = SMALL.replace("Explain RDMA.", "Explain RDMA, InfiniBand and RoCE on Ethernet.")
+    (settings.home / "plans").mkdir()
+    (settings.home / "plans" / "my-exam.yaml").write_text(text)
+    return settings
+
+
+def ask(*arguments: str, given: str = "") -> Result:
+    return CliRunner().invoke(main, list(arguments), input=given)
+
+
+def test_plans_are_listed_with_the_learners_own_and_those_begun(notes: AssistantSettings) -> None:
+    listed = ask("plan").stdout
+    assert "nca-aiio\n  NVIDIA-Certified Associate" in listed
+    assert ask("plan", "my-exam", "--start", "2026-11-20").exit_code == 0
+    assert "my-exam\n  My exam (exam, 5 weeks; begun 2026-11-20)" in ask("plan").stdout
+
+
+def test_a_plan_is_begun_shown_ticked_and_printed(notes: AssistantSettings) -> None:
+    shown = ask("plan", "my-exam", "--start", "2026-11-01", "--exam", "2099-01-01", "--minutes", "30").stdout
+    assert "30 minutes a day" in shown
+    assert "Read: Explain RDMA, InfiniBand and RoCE on Ethernet.\n" in shown
+    assert "· networks.md, § RDMA" in shown
+    assert "Your notes don't cover\n   40 %  Choose storage tiers." in shown
+    told = json.loads(ask("plan", "--tick", "first-test", "--json").stdout)  # the only one begun
+    assert told["phases"][0]["marks"][0]["ticked"] is not None
+    assert (told["start"], told["exam"], told["minutes"]) == ("2026-11-01", "2099-01-01", 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tick", "nonsense"), "my-exam has no milestone or lab nonsense; it has first-test, measure"),
+        (
+            ("--start", "2026-11-21", "--exam", "2026-11-20"),
+            "the exam (2026-11-20) must be after the start (2026-11-21)",
+        ),
+    ],
+)
+def test_what_can_not_be_decided_is_said_and_nothing_is_kept(
+    notes: AssistantSettings, arguments: tuple[str, ...], said: str
+) -> None:
+    done = ask("plan", "my-exam", *arguments)
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
+    assert "begun" not in ask("plan").stdout
+
+
+def test_todays_work_is_done_at_the_terminal_and_counts(notes: AssistantSettings) -> None:
+    done = ask("plan", "my-exam", "--study", "--no-llm", given="\n" + "\n" * 20)
+    assert "Read: Explain RDMA" in done.stdout
+    assert "Wrong: " in done.stdout
+    told = json.loads(ask("plan", "my-exam", "--json").stdout)
+    rdma = told["objectives"][0]
+    assert rdma["state"] == "learning"
+    assert told["answered_today"] == rdma["answered"] > 0
+    assert Items.of(Shelf(notes).folder).active()[0].objective == "my-exam/rdma"

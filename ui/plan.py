@@ -1,0 +1,317 @@
+"""The command `ask plan`: where you stand in a plan, what to do today, and what is behind."""
+
+import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from ui.show import line_of, table
+
+if TYPE_CHECKING:
+    from assistant.blueprint import Blueprint
+    from assistant.cover import Coverage
+    from assistant.decide import Decisions
+    from assistant.items import Items
+    from assistant.plan import Plan, Standing, Task
+    from assistant.review import Reviews
+    from ingest.shelf import Shelf
+    from ui.settings import UiSettings
+
+DATE = click.DateTime(["%Y-%m-%d"])
+_STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "mastered": "mastered"}
+
+
+@click.command()
+@click.argument("name", default="")
+@click.option("--start", type=DATE, help="The day on which you begin, or began.")
+@click.option("--exam", type=DATE, help="The day of the exam, or by which all shall be learned.")
+@click.option("--minutes", type=click.IntRange(1, 960), help="Minutes a day that you have, from now on.")
+@click.option("--tick", "ticks", multiple=True, metavar="MILESTONE", help="This milestone or lab is done.")
+@click.option("--untick", "unticks", multiple=True, metavar="MILESTONE", help="It is not done after all.")
+@click.option("--study", is_flag=True, help="Do today's work here: what is due, then new questions.")
+@click.option("--all", "everything", is_flag=True, help="Show every objective, phase and milestone.")
+@click.option("--no-llm", is_flag=True, help="With --study: make questions by rule; ask no model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def plan(
+    name: str,
+    start: datetime.datetime | None,
+    exam: datetime.datetime | None,
+    minutes: int | None,
+    ticks: tuple[str, ...],
+    unticks: tuple[str, ...],
+    study: bool,
+    everything: bool,
+    no_llm: bool,
+    as_json: bool,
+) -> None:
+    """Show where you stand in plan NAME, what to do today, and what is behind; without NAME, list the plans.
+
+    NAME may be left out with an option where one plan is begun. A plan of your own is a file: name its path, or put it
+    in STUDY_HOME/plans.
+
+    \b
+    Examples:
+      ask plan
+      ask plan nca-aiio --start 2026-11-21 --exam 2026-12-18 --minutes 45
+      ask plan nca-aiio --study
+      ask plan nca-aiio --tick diagnosis
+    """
+    from assistant.blueprint import find
+    from assistant.decide import Decisions
+    from assistant.errors import NoSuchMilestone
+    from assistant.journal import Journal
+    from assistant.review import Reviews
+    from ui import open as opening
+
+    settings = opening.settings()
+    journal = Journal.of(settings)
+    decisions, reviews = Decisions(journal), Reviews(journal, settings)
+    changes = any((start, exam, minutes, ticks, unticks))
+    begun = decisions.begun()
+    if not name and (changes or study or everything):
+        if len(begun) != 1:
+            raise click.UsageError(f"name the plan: {', '.join(begun) or 'none is begun yet; see: ask plan'}")
+        name = begun[0]
+    if not name:
+        _list(settings, decisions, as_json=as_json)
+        return
+    blueprint = find(name, settings.home)
+    marks = [*(one.id for one in blueprint.milestones), *(one.id for one in blueprint.labs)]
+    for wanted in (*ticks, *unticks):
+        if wanted not in marks:
+            raise NoSuchMilestone(blueprint.id, wanted, marks)
+    first = decisions.of(blueprint.id).start
+    begins = start.date() if start else first
+    if exam and begins and exam.date() <= begins:
+        raise click.UsageError(f"the exam ({exam:%Y-%m-%d}) must be after the start ({begins})")
+    if start or (first is None and (exam or minutes or study)):
+        decisions.start(blueprint.id, start.date() if start else datetime.date.today())
+    if exam:
+        decisions.exam(blueprint.id, exam.date())
+    if minutes:
+        decisions.minutes(blueprint.id, minutes)
+    for what in ticks:
+        decisions.tick(blueprint.id, what)
+    for what in unticks:
+        decisions.tick(blueprint.id, what, done=False)
+    shelf = opening.shelf(settings)
+    opening.index_first(shelf)
+    coverage, items = opened(blueprint, shelf, settings)
+    from assistant.plan import stand
+
+    found = stand(blueprint, coverage, items.active(), reviews, decisions.of(blueprint.id))
+    if as_json:
+        opening.print_json(found.as_json())
+    elif study:
+        _study(found, blueprint, coverage, items, reviews, decisions, shelf, settings, use_model=not no_llm)
+    else:
+        click.echo(plan_text(found, everything=everything))
+
+
+def opened(blueprint: "Blueprint", shelf: "Shelf", settings: "UiSettings") -> "tuple[Coverage, Items]":
+    """Return what the notes have for a plan, and the items, brought in line with the notes."""
+    from assistant.cover import cover
+    from assistant.items import Items
+    from assistant.stale import refresh
+
+    items = Items.of(shelf.folder)
+    if shelf.ledger.generation:
+        refresh(items, shelf)
+    return cover(blueprint, shelf, settings), items
+
+
+def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> None:
+    from assistant.blueprint import find, named
+    from ui import open as opening
+
+    found = [(find(name, settings.home), decisions.of(name)) for name in named(settings.home)]
+    if as_json:
+        told = [
+            {
+                "id": blueprint.id,
+                "title": blueprint.title,
+                "kind": blueprint.kind,
+                "days": blueprint.days,
+                "start": decided.start.isoformat() if decided.start else None,
+                "exam": decided.exam.isoformat() if decided.exam else None,
+            }
+            for blueprint, decided in found
+        ]
+        opening.print_json({"plans": told})
+        return
+    for blueprint, decided in found:
+        length = f"{blueprint.days // 7} weeks" if blueprint.days % 7 == 0 else f"{blueprint.days} days"
+        since = f"; begun {decided.start}" if decided.start else ""
+        click.echo(f"{blueprint.id}\n  {line_of(blueprint.title)} ({blueprint.kind}, {length}{since})")
+    click.echo("\nBegin one: ask plan NAME --start DATE; look at it first: ask plan NAME")
+
+
+# ---------------------------------------------------------------------------------------------------- what is shown
+
+
+def plan_text(plan: "Plan", *, everything: bool = False) -> str:
+    """Return a plan as it stands, as plain text."""
+    lines = [line_of(plan.title), _when(plan), _how_far(plan), "", *_today(plan)]
+    if plan.behind:
+        lines += ["", "Behind", *(f"  {line_of(line)}" for line in plan.behind)]
+    if gaps := [one for one in plan.objectives if one.state == "gap"]:
+        lines += ["", "Your notes don't cover", *(f"  {one.weight:3.0f} %  {line_of(one.text)}" for one in gaps)]
+    lines += ["", "Domains        mastery  mastered  covered"]
+    lines += [
+        f"  {one.weight:3.0f} %        {one.mastery:6.0%}  {one.mastered:2} of {one.objectives:<2}  "
+        f"{one.covered:2} of {one.objectives:<2}  {line_of(one.title)}"
+        for one in plan.domains
+    ]
+    lines += ["", "Phases"]
+    for phase in plan.phases:
+        if everything or phase.state == "now" or any(not mark.ticked for mark in phase.marks if phase.state == "past"):
+            lines += _phase(plan, phase.id, everything=everything)
+        else:
+            lines.append(f"  {phase.starts} – {phase.ends}  {line_of(phase.title)}")
+    return "\n".join(lines)
+
+
+def _when(plan: "Plan") -> str:
+    last = "exam" if plan.kind == "exam" or plan.exam else "end"
+    left = plan.days_left
+    ends = f"{last} on {plan.ends}, " + (
+        "today" if left == 0 else f"in {left} day{'s' if left > 1 else ''}" if left > 0 else f"{-left} days ago"
+    )
+    if not plan.begun:
+        return f"not begun: shown as if you began today; ask plan {plan.id} --start DATE"
+    began = f"begins on {plan.start}" if plan.day < 1 else f"day {plan.day}"
+    squeezed = "; the phases are shorter than planned, to fit" if plan.squeezed else ""
+    return f"{began}; {ends}; {plan.minutes} minutes a day{squeezed}"
+
+
+def _how_far(plan: "Plan") -> str:
+    there = len(plan.objectives)
+    asked = sum(one.answered > 0 for one in plan.objectives)
+    return (
+        f"{plan.count('mastered')} of {there} objectives mastered, {asked} begun, {plan.count('gap')} not in your "
+        f"notes; mastery by weight {plan.mastery:.0%}; recalled on {plan.ends} without reviews: {plan.recall:.0%}"
+    )
+
+
+def _today(plan: "Plan") -> list[str]:
+    total = sum(task.minutes for task in plan.tasks)
+    if not plan.tasks:
+        return [
+            "Today: nothing. All that your notes have for the phases that have begun was asked, and nothing is due."
+        ]
+    done = f"; {plan.answered_today} questions answered today" if plan.answered_today else ""
+    lines = [f"Today, about {total} of {plan.minutes} minutes{done} (do it here: ask plan {plan.id} --study)"]
+    number, about = 0, ""
+    for task in plan.tasks:
+        minutes = f"{task.minutes} min" if task.minutes else ""
+        if task.kind == "quiz" and task.about == about:  # it was just read about
+            lines.append(f"     {minutes:>6}  {task_text(task)}")
+            continue
+        number, about = number + 1, task.about
+        lines.append(f"{number:3}. {minutes:>6}  {task_text(task)}")
+        lines.append(f"             {line_of(task.why)}")
+        lines += [f"             · {line_of(one.path)}, {line_of(one.locator)}" for one in task.read]
+    return lines
+
+
+def task_text(task: "Task") -> str:
+    """Return what is to be done, in one line."""
+    what = line_of(task.what)
+    if task.kind == "quiz":
+        questions = f"{task.count} new question{'s' if task.count > 1 else ''}"
+        return f"Answer {questions}: {what}"
+    return {"review": "Review ", "read": "Read: ", "lab": "Lab: ", "source": "Find a source: "}[task.kind] + what
+
+
+def _phase(plan: "Plan", id_: str, *, everything: bool) -> list[str]:
+    phase = next(one for one in plan.phases if one.id == id_)
+    now = {"now": " (now)", "past": " (over)", "later": ""}[phase.state]
+    lines = [f"  {phase.starts} – {phase.ends}  {line_of(phase.title)}{now}: {line_of(phase.goal)}"]
+    lines.append(f"      {phase.mastered} of {phase.objectives} objectives mastered")
+    for mark in phase.marks:
+        done = f"done {mark.ticked}" if mark.ticked else "open"
+        lines.append(f"      [{'x' if mark.ticked else ' '}] {mark.id}: {line_of(mark.text)} ({mark.kind}, {done})")
+    if everything:
+        of = [one for one in plan.objectives if one.phase == id_]
+        lines += [f"      {row}" for row in table([(one.id, _objective(one)) for one in of]).splitlines()] if of else []
+    return lines
+
+
+def _objective(one: "Standing") -> str:
+    recall = f", recall {one.recall:.0%}" if one.recall is not None else ""
+    asked = f"; {one.right} of {one.answered} right, {one.items} questions" if one.items else ""
+    return f"{one.weight:4.1f} %  {_STATES[one.state]}, mastery {one.mastery:.0%}{recall}{asked}"
+
+
+# ------------------------------------------------------------------------------------------------------- study
+
+
+def _study(
+    plan: "Plan",
+    blueprint: "Blueprint",
+    coverage: "Coverage",
+    items: "Items",
+    reviews: "Reviews",
+    decisions: "Decisions",
+    shelf: "Shelf",
+    settings: "UiSettings",
+    *,
+    use_model: bool,
+) -> None:
+    """Do today's work at the terminal."""
+    from assistant.items import Item
+    from assistant.study import questions
+    from ui.ask_item import Asking
+    from ui.quiz import model_or_none
+
+    reviews.check_clock()
+    model = (
+        model_or_none(settings) if use_model and any(task.kind in ("quiz", "review") for task in plan.tasks) else None
+    )
+    objectives = {one.id: one for one in blueprint.objectives}
+    for task in plan.tasks:
+        click.echo(f"\n{task_text(task)} ({line_of(task.why)})")
+        for one in task.read:
+            click.echo(f"  {line_of(one.path)}, {line_of(one.locator)}")
+        if task.kind == "review":
+            active = {item.id: item for item in items.active()}
+            asking = Asking(reviews, model, source="review")
+            for due in reviews.due(active)[: task.count]:
+                if not asking.ask(active[due.item]):
+                    return asking.close()
+            asking.close()
+        elif task.kind == "quiz":
+            asking = Asking(reviews, model, source="quiz")
+            made = questions(
+                blueprint,
+                objectives[task.about],
+                coverage,
+                shelf,
+                settings,
+                items,
+                wanted=task.count,
+                asked=reviews.asked(),
+                model=model,
+            )
+            for new in made:
+                if isinstance(new, Item) and not asking.ask(new):
+                    return asking.close()
+            asking.close()
+            if asking.asked < task.count:
+                decisions.used_up(blueprint.id, task.about, coverage.generation)
+                click.echo("your notes give no more questions on it")
+        elif task.kind == "read" and not _read_on():
+            return None
+    return None
+
+
+def _read_on() -> bool:
+    """Wait until the learner has read; return whether to go on."""
+    import sys
+
+    click.echo("[Enter: read; q ends] ", nl=False)
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    if not sys.stdin.isatty():
+        click.echo()
+    return bool(line) and line.strip().lower() != "q"
