@@ -14,14 +14,14 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.check import Ground, checked, form, known_stems, normal
-from assistant.facts import CELL, CODE, DEFINITION, LONG_FORM, NUMBER, Fact, Source, shape_of
+from assistant.facts import CELL, CODE, DEFINITION, LONG_FORM, NUMBER, Fact, Source, codes_in, shape_of
 from assistant.items import BLANK, CLOZE, FLASHCARD, MCQ, SHORT, Item
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def make(
         kinds: Kinds of items to make; empty: all.
         objective: What they serve to learn; empty: the headings above their evidence.
     """
-    pool = Pool(facts, embed)
+    pool = Pool(facts, embed, [one.text for one in sources.values()])
     taken = list(existing)
     order = list(ranked or ())
     chooser = _Chooser(facts, taken, seed)
@@ -161,11 +161,11 @@ class _Chooser:
 class Pool:
     """All facts, to choose distractors from."""
 
-    def __init__(self, facts: Sequence[Fact], embed: Embed) -> None:
+    def __init__(self, facts: Sequence[Fact], embed: Embed, texts: Iterable[str] = ()) -> None:
         self._embed = embed
         self.definitions = [fact for fact in facts if fact.kind == DEFINITION]
         self.long_forms = [fact for fact in facts if fact.kind == LONG_FORM]
-        self.codes = list(dict.fromkeys(fact.value for fact in facts if fact.kind == CODE))
+        self.codes = list(dict.fromkeys(code for text in texts for code in codes_in(text)))
         self._vectors: Vectors | None = None
 
     def near(self, fact: Fact) -> list[Fact]:
@@ -282,7 +282,7 @@ def _of_code(fact: Fact, pool: Pool) -> list[Item | None]:
     if len(parts & known_stems(blanked)) * 2 > len(parts):
         return []
     shape = shape_of(fact.value)
-    others = [code for code in pool.codes if code != fact.value and shape_of(code) == shape]
+    others = [*fact.others, *(code for code in pool.codes if code != fact.value and shape_of(code) == shape)]
     return [_choice(fact, f"What belongs into the blank? {blanked}", fact.value, others)]
 
 

@@ -175,6 +175,7 @@ _BOLD = re.compile(r"\*\*(?P<term>[^*\n]{2,60})\*\*")
 def _in_sentences(source: Source) -> Iterator[Fact]:
     defined: set[str] = set()
     body = source.text.lower()
+    codes = codes_in(source.text)
     for start, end, said in _prose(source):
         raw = source.text[start:end]
         evidence = source.evidence(start, end)
@@ -189,8 +190,8 @@ def _in_sentences(source: Source) -> Iterator[Fact]:
             yield fact
         yield from _long_forms(said, evidence, heading, defined)
         if not whole or not bold:
-            yield from _numbers(said, evidence, heading)
-            yield from _codes(raw, said, evidence, heading)
+            yield from _numbers(said, evidence, heading, bold | defined)
+            yield from _codes(raw, said, evidence, heading, codes)
 
 
 def _definition(
@@ -273,17 +274,19 @@ def _abbreviates(short: str, long: str) -> bool:
 # ------------------------------------------------------------------------------------------- numbers and code
 
 _SUBJECT = re.compile(
-    r"(?:(?:An?|The|Each|Every)\s)?(?P<name>(?=[A-Za-z]\S*[A-Z0-9])[A-Za-z][\w.+/-]*(?:\s[\w.+/-]+){0,4}?)"
+    r"(?:(?:An?|The|Each|Every)\s)?(?P<name>[A-Za-z][\w.+/-]*(?:\s[\w.+/-]+){0,4}?)"
     r"\s(?:has|have|is|are|can|needs?|takes?|reads?|costs?|holds?|allows?|supports?|uses?|carries|gives?|keeps?"
     r"|reach(?:es)?|runs?|contains?|lasts?|covers?|provides?|offers?|stores?|adds?|stays?|was|were|begins?)\b"
 )
-_NUMERAL = re.compile(r"(?<![\w.,-])\d[\d,]*(?:\.\d+)?(?![\w]|[.,]\d|-\w)")
+_NUMERAL = re.compile(r"(?<![\w.,+-])\d[\d,]*(?:\.\d+)?(?![\w]|[.,]\d|-\w)")
 _UNIT = re.compile(r"\s?(?:%|(?!and\b|or\b|to\b|in\b|of\b)[A-Za-z]+)")
 
 
-def _numbers(said: str, evidence: Evidence, heading: tuple[str, ...]) -> Iterator[Fact]:
+def _numbers(said: str, evidence: Evidence, heading: tuple[str, ...], terms: set[str]) -> Iterator[Fact]:
     subject = _SUBJECT.match(said)
-    if not subject or len(said) > LINE_SENTENCE / 2 or _NOT_PROSE.search(said) or _ANAPHORA.search(said):
+    if not subject or not (re.match(r"\S*[A-Z0-9]", subject["name"][1:]) or subject["name"].lower() in terms):
+        return
+    if len(said) > LINE_SENTENCE / 1.5 or _NOT_PROSE.search(said) or _ANAPHORA.search(said):
         return
     if re.search(r"example|worked|exercise|sizing|case|review|lab", " ".join(heading), re.IGNORECASE):
         return
@@ -296,15 +299,21 @@ def _numbers(said: str, evidence: Evidence, heading: tuple[str, ...]) -> Iterato
         yield Fact(NUMBER, subject["name"], numeral[0], said, evidence, heading)
 
 
+LEAST_AROUND = 8
+"""Words of a sentence that is a fair place for a blank."""
 _SPAN = re.compile(r"(?<!`)`([^`\n]{4,50})`(?!`)")
 SHAPES = (
     ("flag", re.compile(r"--[\w-]+")),
     ("variable", re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")),
     ("setting", re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")),
     ("dotted name", re.compile(r"[a-z]\w*(?:\.\w+)+")),
-    ("command", re.compile(r"[a-z][\w-]*(?: [\w./=-]+)+")),
     ("type", re.compile(r"(?:[A-Z][a-z]+){2,}")),
 )
+
+
+def codes_in(text: str) -> list[str]:
+    """Return the pieces of code that stand in sentences, each once."""
+    return list(dict.fromkeys(_SPAN.findall(text)))
 
 
 def shape_of(code: str) -> str:
@@ -312,15 +321,16 @@ def shape_of(code: str) -> str:
     return next((name for name, pattern in SHAPES if pattern.fullmatch(code)), "")
 
 
-def _codes(raw: str, said: str, evidence: Evidence, heading: tuple[str, ...]) -> Iterator[Fact]:
+def _codes(raw: str, said: str, evidence: Evidence, heading: tuple[str, ...], every: Sequence[str]) -> Iterator[Fact]:
     spans = _SPAN.findall(raw)
     if len(spans) != 1 or not shape_of(spans[0]) or len(said) > LINE_SENTENCE / 1.5:
         return
     if said.count(spans[0]) != 1 or _NOT_PROSE.search(said.replace(spans[0], "")):
         return
-    if _ANAPHORA.search(said.replace(spans[0], "")) or said.startswith(spans[0]):
+    if _ANAPHORA.search(said.replace(spans[0], "")) or len(said.split()) < LEAST_AROUND:
         return
-    yield Fact(CODE, "", spans[0], said, evidence, heading)
+    others = tuple(code for code in every if code != spans[0] and shape_of(code) == shape_of(spans[0]))
+    yield Fact(CODE, "", spans[0], said, evidence, heading, others=others)
 
 
 # ------------------------------------------------------------------------------------------------------ tables

@@ -14,7 +14,7 @@ from assistant import cards
 from assistant.author import write
 from assistant.cards import Made
 from assistant.errors import NotCovered
-from assistant.facts import Fact, Source, every, source
+from assistant.facts import CELL, Fact, Source, every, source
 from assistant.grade import Model
 from assistant.items import Item, Items
 from assistant.refuse import judge, load_calibration
@@ -161,12 +161,7 @@ def _by_rule(
     shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, wanted: int, _: None
 ) -> Generator[Made, None, None]:
     facts = every(sources)
-    near = {chunk.id: rank for rank, chunk in enumerate(about)}
-
-    def rank(fact: Fact) -> int:
-        return near[fact.evidence.chunk]
-
-    ranked = sorted((fact for fact in facts if fact.evidence.chunk in near), key=rank) if about else None
+    ranked = _in_turns(facts, {chunk.id: rank for rank, chunk in enumerate(about)}) if about else None
     yield from cards.make(
         facts,
         {one.version: one for one in sources},
@@ -178,6 +173,22 @@ def _by_rule(
         kinds=wish.kinds,
         objective=wish.objective,
     )
+
+
+def _in_turns(facts: list[Fact], near: dict[str, int]) -> list[Fact]:
+    """Return the facts of some chunks: one of each, the nearest chunk first, then the next of each; one a table row."""
+    turns: Counter[str] = Counter()
+    rows: set[tuple[str, int]] = set()
+    placed: list[tuple[int, int, Fact]] = []
+    for fact in sorted(facts, key=lambda fact: fact.kind == CELL):  # a definition before a table's cell
+        place = fact.evidence
+        if place.chunk not in near or (place.version, place.start) in rows:
+            continue
+        if fact.kind == CELL:
+            rows.add((place.version, place.start))
+        placed.append((turns[place.chunk], near[place.chunk], fact))
+        turns[place.chunk] += 1
+    return [fact for _, _, fact in sorted(placed, key=lambda entry: entry[:2])]
 
 
 def _write(

@@ -14,8 +14,13 @@ import pytest
 from pydantic import SecretStr
 
 from assistant.answer import Answer, Asked, Wrote, answer
+from assistant.author import PROMPT, write
+from assistant.cards import Rejected
+from assistant.check import CHECKS
 from assistant.cite import Citation
 from assistant.errors import AnswerUnparsable, ServerFailed
+from assistant.facts import source
+from assistant.items import KINDS
 from assistant.llm import Absent, LanguageModel, Usage, find
 from assistant.settings import AssistantSettings
 from eval.rig import CONTEXT, MODEL, Rig, RigFailed, is_built
@@ -208,6 +213,26 @@ def test_answers_are_the_same_twice(model: LanguageModel) -> None:
 def test_a_text_that_needs_several_tokens_for_a_character_comes_whole(model: LanguageModel) -> None:
     schema = {"type": "object", "properties": {"text": {"const": "机器学习 🚀 naïve"}}, "required": ["text"]}
     assert model.complete(says("Say it."), schema=schema, max_tokens=60)[0] == {"text": "机器学习 🚀 naïve"}
+
+
+def test_quiz_items_come_under_their_schema_and_what_is_weak_is_rejected_by_name(
+    served: AssistantSettings, model: LanguageModel
+) -> None:
+    shelf = Shelf(served)
+    sources = {}
+    for path in ("infrastructure/model-serving.md", "foundations/deep-learning.md"):
+        note = shelf.ledger.note(path)
+        assert note is not None
+        found = source(note, shelf.view(), shelf.ledger)
+        assert found is not None
+        sources[found.version] = found
+    passages = [one.chunks[2] for one in sources.values()]
+    made = list(write(model, passages, sources, wanted=2, embed=shelf.embedder.encode))
+    reasons = [one.reason for one in made if isinstance(one, Rejected)]
+    assert set(reasons) <= {*CHECKS, "solved_with_evidence"}
+    drafts = [one.item if isinstance(one, Rejected) else one for one in made]
+    assert {item.kind for item in drafts} <= set(KINDS)
+    assert all(item.made_by == f"model {model.name}, prompt {PROMPT}" for item in drafts)
 
 
 def test_killed_in_mid_stream_and_started_again_it_is_missed_told_and_used(rig: Rig, served: AssistantSettings) -> None:
