@@ -62,10 +62,14 @@ _TOKENS = (
     *_tokens("Slack webhook", "hooks.slack.com/", r"(?:services|workflows)/[A-Z]\w{7,15}/\w{8,20}/\w{20,60}"),
     # github.com/gitleaks/gitleaks, config/gitleaks.toml: T3BlbkFJ is 'OpenAI' in base 64
     *_tokens("OpenAI key", "sk-", r"[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}(?!\w)"),
-    *_tokens("OpenAI key", "sk-proj- sk-svcacct- sk-admin-", r"[\w-]{40,250}"),
-    *_tokens("Anthropic key", "sk-ant-", r"(?:api|admin|oat|ort)\d\d-[\w-]{60,120}"),
+    *_tokens("OpenAI key", "sk-proj- sk-svcacct- sk-admin- sk-None-", r"[\w-]{40,250}"),
+    *_tokens("Anthropic key", "sk-ant-", r"(?:api|admin|oat|ort|sid)\d\d-[\w-]{60,120}"),
     *_tokens("OpenRouter key", "sk-or-v1-", r"[0-9a-f]{64}"),
     *_tokens("Langfuse key", "sk-lf-", r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    # DeepSeek and others whose servers speak OpenAI's protocol: 32 to 64 letters and digits, no hyphen
+    *_tokens("API key", "sk-", r"[A-Za-z0-9]{32,64}(?![\w-])"),
+    *_tokens("xAI key", "xai-", r"[A-Za-z0-9]{70,90}(?!\w)"),
+    *_tokens("Perplexity key", "pplx-", r"[A-Za-z0-9]{48}(?!\w)"),
     *_tokens("Groq key", "gsk_", r"[A-Za-z0-9]{52}(?!\w)"),
     # gitleaks, as above: 34 letters; earlier ones have digits too
     *_tokens("Hugging Face token", "hf_ api_org_", r"[A-Za-z0-9]{34}(?!\w)"),
@@ -97,8 +101,9 @@ _JWT = re.compile(r"(eyJ[\w-]{8,2000}+)\.eyJ[\w-]{8,8000}+\.[\w-]{16,2000}", re.
 """RFC 7519, section 3.1; 'eyJ' is '{"' in base 64."""
 _JWT_SAMPLES = ("eyJzdWIiOiIxMjM0NTY3ODkwI", "eyJsb2dnZWRJbkFzIjoiYWRtaW4i")
 """How the payloads begin that jwt.io and Wikipedia show."""
-_IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]{1,64}:(?P<value>[^\s/@\"'<>]{6,100})@[\w\[]")
+_IN_ADDRESS = re.compile(r"://[^\s/:@\"'<>]{0,64}:(?P<value>[^\s/@\"'<>]{6,100})@[\w\[]")
 
+_IN_WORD = re.compile(r"[\w-]", re.ASCII)
 _BY_NAME = ("password", "key or token")
 """What is known only by what it is assigned to."""
 _NAMES = ("passw", "passphrase", "pwd", "secret", "token", "key", "credential", "bearer ")
@@ -119,11 +124,13 @@ _PUBLIC = re.compile(r"public[_\-. ]?(?:key)?[_\-. ]?\Z")
 _ENV_FILE = re.compile(r"(?:\A|\n)[ \t]*(?:export[ \t]+|set[ \t]+|-[ \t]+|-e[ \t]+)?[A-Z][A-Z0-9_]*=\Z")
 _CODE = re.compile(r"[(\[{|,]|\A[!$%&*#@/~.\\-]|->|://|\.\.\.|…|\A[\w.]+=\w")
 _TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|%\(|\{\w*\}|\A\$\w+\Z|\A%\w+%\Z|…|\.\.\.|://")
-_PLACEHOLDER = re.compile(
-    r"example|your|change|dummy|placeholder|sample|demo|fake|secret|passw|token|api_?key|xxx|1234|abcd|redact"
-    r"|private|public|insert|here|todo|none|null|undefined|default|string|optional|requir|replace|hidden|mask|\*\*\*|foo|bar|(.)\1{3}",
-    re.IGNORECASE,
+_SAMPLE_WORDS = (
+    r"example|your|change|dummy|placeholder|sample|demo|fake|secret|passw|token|api_?key|1234|abcd|redact"
+    r"|private|public|insert|here|todo|none|null|undefined|default|string|optional|requir|replace|hidden|mask"
 )
+_PLACEHOLDER = re.compile(_SAMPLE_WORDS + r"|\*\*\*|xxx|foo|bar|(.)\1{3}", re.IGNORECASE)
+_SAMPLE_TOKEN = re.compile(_SAMPLE_WORDS + r"|x{5}|(.)\1{4}", re.IGNORECASE)
+"""Three letters such as 'foo' stand by chance in one of fifty keys of 150."""
 _WORDS = re.compile(r"[A-Za-z]*\d{0,4}(?:[-_./:+@][A-Za-z]*\d{0,4})+")
 """Names of things: gpt-4-turbo, model.layer1.weight, db-credentials-2."""
 
@@ -182,10 +189,13 @@ def _place(document: Document, offset: int) -> str:
 
 
 def _places(text: str, words: str, *, at_start: bool = False) -> Iterator[int]:
-    """Yield where `words` stand; if `at_start`, only where no longer word ends with them."""
+    """Yield where `words` stand; if `at_start`, only where no longer word ends with them.
+
+    Scripts without spaces set a key next to their letters: only ASCII ones make it part of a word.
+    """
     at = text.find(words)
     while at >= 0:
-        if not at_start or not at or not (text[at - 1].isalnum() or text[at - 1] in "_-"):
+        if not at_start or not _IN_WORD.match(text, at - 1 if at else len(text)):
             yield at
         at = text.find(words, at + len(words))
 
@@ -194,7 +204,7 @@ def _prefixed(text: str) -> Iterator[Secret]:
     for kind, prefix, rest in _TOKENS:
         for at in _places(text, prefix, at_start=True):
             match = rest.match(text, at + len(prefix))
-            if match and _varied(match[0]) and not _PLACEHOLDER.search(match[0]):
+            if match and _varied(match[0]) and not _SAMPLE_TOKEN.search(match[0]):
                 yield Secret(kind, at, match.end())
 
 
@@ -230,7 +240,7 @@ def _web_tokens(text: str) -> Iterator[Secret]:
 
 def _passwords(text: str) -> Iterator[Secret]:
     for at in _places(text, "://"):
-        if (match := _IN_ADDRESS.match(text, at)) and _looks_secret(match["value"], plain=True):
+        if (match := _IN_ADDRESS.match(text, at)) and _is_password(match["value"]):
             yield Secret(_BY_NAME[0], *match.span("value"))
     # One code point in Unicode becomes two in lower case.
     lower = text.replace("\u0130", "I").lower()
@@ -251,6 +261,18 @@ def _passwords(text: str) -> Iterator[Secret]:
                 yield Secret(kind, start, start + len(value))
 
 
+def _is_password(value: str) -> bool:
+    """Return whether what stands between name and host in an address is more than a placeholder."""
+    sample = _TEMPLATE.search(value) or _PLACEHOLDER.search(value) or _WORDS.fullmatch(value)
+    return not sample and sum(_sorts(value)) >= 2
+
+
+def _sorts(value: str) -> list[bool]:
+    """Return whether there are lower case letters, capitals, digits, and other characters."""
+    sorts = [any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit)]
+    return [*sorts, any(not character.isalnum() for character in value)]
+
+
 def _looks_secret(value: str, *, plain: bool) -> bool:
     """Return whether a value is a secret rather than a word, a name, a placeholder or an expression.
 
@@ -258,8 +280,7 @@ def _looks_secret(value: str, *, plain: bool) -> bool:
         value: What is assigned.
         plain: It stands in quotes or in an environment file, so it is a value and no prose or code.
     """
-    sorts = [any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit)]
-    sorts.append(any(not character.isalnum() for character in value))
+    sorts = _sorts(value)
     if (
         len(value) < 8
         or not sorts[2]

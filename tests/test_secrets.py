@@ -41,7 +41,13 @@ TOKENS = [
     ("Slack webhook", f"hooks.slack.com/services/T{rand(8, BASE32)}/B{rand(10, BASE32)}/{rand(24)}"),
     ("OpenAI key", f"sk-{rand(20)}{'T3Blbk'}FJ{rand(20)}"),
     ("OpenAI key", "sk-proj-" + rand(120, ALNUM + "-_")),
+    ("OpenAI key", f"sk-proj-{rand(60)}xXxfOo-bAr{rand(60)}"),
+    ("OpenAI key", f"sk-None-{rand(20)}{'T3Blbk'}FJ{rand(20)}"),
+    ("API key", "sk-" + rand(32, HEX)),
     ("Anthropic key", "sk-ant-api03-" + rand(93, ALNUM + "-_") + "AA"),
+    ("Anthropic key", "sk-ant-sid01-" + rand(93, ALNUM + "-_") + "AA"),
+    ("xAI key", "xai-" + rand(80)),
+    ("Perplexity key", "pplx-" + rand(48)),
     ("Langfuse key", f"sk-lf-{rand(8, HEX)}-{rand(4, HEX)}-{rand(4, HEX)}-{rand(4, HEX)}-{rand(12, HEX)}"),
     ("Hugging Face token", "hf_" + rand(34, LETTERS)),
     ("NVIDIA key", "nvapi-" + rand(64, ALNUM + "-_")),
@@ -56,6 +62,12 @@ TOKENS = [
 def test_a_token_is_found_where_it_stands(kind: str, token: str) -> None:
     before, after = "Überprüfe den Schlüssel 🔑 `", "` vor dem Kurs.\n"
     assert find(before + token + after) == [Secret(kind, len(before), len(before) + len(token))]
+
+
+def test_a_token_next_to_a_script_without_spaces_is_found_and_one_in_a_word_is_not() -> None:
+    key = "sk-" + rand(32, HEX)
+    assert mask(f"密钥{key}。") == "密钥[API key hidden]。"
+    assert find(f"task{key[1:]} and x-{key}") == []
 
 
 @pytest.mark.parametrize(("kind", "token"), TOKENS, ids=[token[:8] for _, token in TOKENS])
@@ -81,6 +93,8 @@ SECRET_40 = rand(40, ALNUM + "+/")
         ("aws_secret_access_key = ", SECRET_40, "\n"),
         ("Authorization: Bearer ", rand(32), "\n"),
         ("postgres://ada:", PASSWORD, "@db.internal:5432/notes"),
+        ("postgres://ada:", "Qwhrtz" + "Plmvgd", "@db.internal:5432/notes"),
+        ("redis://:", "kfw" + "7rq", "@cache:6379/0"),
         ("İ İ İ password := '", PASSWORD, "'"),
     ],
 )
