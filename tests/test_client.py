@@ -209,18 +209,20 @@ def test_an_app_that_breaks_off_is_forgotten(notes: Path) -> None:
         assert "black and white stripes" in ask(QUESTION).stdout
 
 
-def test_notes_that_were_never_indexed_are_indexed_by_the_terminal(
+def test_notes_that_were_never_indexed_are_indexed_by_the_app_and_an_empty_folder_is_one_line(
     notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Desk, "warm_up", lambda self, then: then())
+    monkeypatch.setattr(Desk, "warm_up", lambda self, then: (self._warm.set(), then()))
     monkeypatch.setenv("STUDY_NOTES", str(tmp_path / "others"))
     (tmp_path / "others").mkdir()
-    (tmp_path / "others" / "emu.md").write_text("# Emus\n\nAn emu lays green eggs in a nest on the ground.\n")
-    with running() as service:
-        service.desk._warm.set()
-        done = ask("Which eggs does an emu lay?")
-    assert "An emu lays green eggs" in done.stdout
-    assert "for the first time" in done.stderr
+    with running():
+        empty = ask("Which eggs does an emu lay?")
+        (tmp_path / "others" / "emu.md").write_text("# Emus\n\nAn emu lays green eggs in a nest on the ground.\n")
+        full = ask("Which eggs does an emu lay?")
+    assert empty.stderr.splitlines()[-1] == (
+        f"Error: there is no note to answer from in {tmp_path / 'others'}; put some there, or set STUDY_NOTES"
+    )
+    assert "An emu lays green eggs" in full.stdout
 
 
 def test_a_second_app_says_that_one_runs(app: Service) -> None:

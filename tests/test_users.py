@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
+from tests.browser import find_chromium
 from tests.served import Reply, Served, api_alone, served, settings_in
 from ui.cli import main
 from ui.errors import UserRejected
@@ -19,8 +20,13 @@ GOOD = "correct horse battery"
 def whoami(desk: Desk, uploads: Path) -> object:
     """The API, and a page that says whose it is."""
     from fastapi import Request
+    from fastapi.responses import HTMLResponse
 
     made = api_alone(desk, uploads)
+
+    @made.get("/")
+    def page(request: Request) -> HTMLResponse:
+        return HTMLResponse(f"<title>Notes</title><p id='who'>{request.state.learner}</p>")
 
     @made.get("/who")
     def who(request: Request) -> str:
@@ -73,6 +79,28 @@ def test_who_logs_in_is_the_learner_of_that_name_until_logging_out(app: Served) 
     assert app.request("GET", "/who", cookie=cookie).json == "anna"
     assert app.request("GET", "/logout", cookie=cookie).headers["location"] == "/login"
     assert app.request("GET", "/who", cookie=cookie).status == 401
+
+
+def test_a_browser_logs_in_and_out(app: Served) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        try:
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{app.port}/")
+            for password, shown in (("wrong", "[role=alert]"), (GOOD, "#who")):
+                page.fill("input[name=name]", "anna")
+                page.fill("input[name=password]", password)
+                page.click("button")
+                page.wait_for_selector(shown)
+            assert page.inner_text("#who") == "anna"
+            assert page.evaluate("document.cookie") == ""
+            page.goto(f"http://127.0.0.1:{app.port}/logout")
+            page.goto(f"http://127.0.0.1:{app.port}/")
+            assert page.title() == "Log in · Study assistant"
+        finally:
+            browser.close()
 
 
 def test_no_script_and_no_other_site_gets_the_cookie(app: Served) -> None:
