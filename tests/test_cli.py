@@ -269,6 +269,14 @@ def test_status_tells_of_notes_index_server_and_calibration(corpus: None) -> Non
     assert document["nights"] == []
 
 
+def test_status_says_that_the_notes_folder_is_not_there(notes: Path) -> None:
+    assert ask("status").stdout.splitlines()[0] == f"notes         {notes}"
+    notes.rmdir()
+    done = ask("status")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0] == f"notes         {notes} (not there; mount it, or set STUDY_NOTES)"
+
+
 def test_status_shows_what_the_last_nights_did(notes: Path) -> None:
     (notes / "zebra.md").write_text("Zebras have stripes.")
     assert ask("nightly", "--run-now").exit_code == 0

@@ -183,6 +183,8 @@ def status(as_json: bool) -> None:
         opening.print_json(found)
         return
     rows = [(name, show.line_of(str(found[name]))) for name in ("notes", "home", "generation", "built_with")]
+    if not Path(found["notes"]).is_dir():
+        rows[0] = ("notes", f"{rows[0][1]} (not there; mount it, or set STUDY_NOTES)")
     rows.append(("files", ", ".join(f"{count} {state}" for state, count in found["by_state"].items()) or "none"))
     rows.append(("courses", ", ".join(show.line_of(name) for name in found["courses"]) or "none"))
     rows += [("chunks", str(found["chunks"])), ("model server", show.line_of(found["model_server"]))]
