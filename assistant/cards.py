@@ -232,7 +232,7 @@ _NO_COLUMN = re.compile(
     r"|verdict|typical gain|price of it|sum|total|order|output|focus|rice|budget.*|what to produce|.*usd/.*|[a-c]"
     r"|group.*|vendor.*|start|year.*|reach.*|status|date|size|trade-off|watch out.*|typical failure|milestone.*"
     r"|artefact|give them|goal|content|fix|first (?:remedy|action)|cheap check|countermeasure|naive.*|recommendation"
-    r"|values?|.*[$\\].*",
+    r"|values?|.*[$\\].*|count|.*_.*|total.*|number.*|lesson.*|link|file|name",
     re.IGNORECASE,
 )
 """Columns of estimates, plans and advice: another row's entry could be defended there, too."""
@@ -252,6 +252,8 @@ def _of_cell(fact: Fact, pool: Pool) -> list[Item | None]:
     words = fact.subject.split()
     a_name = len(words) < 4 or (len(words) < 7 and re.search(r"[A-Z0-9]", fact.subject[1:]))
     if not a_name or not _ROW_NAME.fullmatch(fact.subject) or len(fact.subject) < 2:
+        return []
+    if re.fullmatch(r"\d{4,}(?:\.\d+)?", fact.value.replace(",", "")):  # a row of data, nothing to be learned
         return []
     if _NO_COLUMN.fullmatch(fact.column) or _MIXED.fullmatch(fact.alias):
         return []

@@ -186,10 +186,17 @@ def is_new(item: Item, ground: Ground) -> bool:
         if other.id == item.id or _same_fact(item, other):
             return False
         if _may_be_same(item, other):
+            if _without_context(item) == _without_context(other):
+                return False
             if _jaccard(own, known_stems(_asks(other))) >= SAME_WORDS:
                 return False
             alike.append(_asks(other))
     return not (ground.alike and alike) or ground.alike(_asks(item), alike) < SAME_MEANING
+
+
+def _without_context(item: Item) -> str:
+    """Return a question without the '(section)' behind it."""
+    return normal(re.sub(r"\s\([^()]*\)$", "", item.question))
 
 
 def _may_be_same(one: Item, other: Item) -> bool:

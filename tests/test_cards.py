@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from assistant import cards
 from assistant.cards import Rejected
-from assistant.check import Ground, checked
+from assistant.check import Ground, checked, is_new
 from assistant.facts import Fact, Source, facts, plain, source
 from assistant.items import FLASHCARD, MCQ, Item
 from assistant.settings import AssistantSettings
@@ -112,6 +112,21 @@ def test_a_table_asks_for_one_cell_a_row_with_the_column_as_choice() -> None:
         assert item.evidence.quote.startswith("| ")
         assert item.answer in item.evidence.quote
         assert len({option.split()[-1] for option in item.options}) == 1  # GB beside GB, W beside W
+
+
+def test_an_abbreviation_is_asked_for_once_though_two_sections_explain_it() -> None:
+    text = "It uses remote direct memory access (RDMA) for every transfer of the job.\n"
+    items = made(note(f"# Networks\n\n## Cables\n\n{text}\n## Switches\n\nSee above.\n\n## Hosts\n\n{text}"))
+    other = made(note(f"# Clusters\n\n## Nodes\n\n{text}", "gpu/other.md"))
+    assert [item.question for item in items] == ["What does RDMA stand for? (Cables)"]
+    assert not is_new(other[0], Ground("", "", items))
+
+
+def test_a_row_of_data_is_nothing_to_learn() -> None:
+    rows = "".join(
+        f"| Hotel {name} | {n * 1117} |\n" for n, name in enumerate("Ada Bea Cleo Dora Edna".split(), start=9)
+    )
+    assert made(note(f"# Hotels\n\n| Hotel | Reviews |\n|---|---|\n{rows}")) == []
 
 
 def test_marks_and_pointers_to_other_notes_are_no_words() -> None:
