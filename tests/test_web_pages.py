@@ -17,6 +17,7 @@ from assistant.journal import Journal
 from assistant.quiz import Wish, quiz
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
+from eval.cases import read_cases
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.browser import App, ask, find_chromium, opened, served, tab
@@ -99,7 +100,7 @@ def test_the_page_of_a_pdf_is_drawn_with_the_quote_marked(browser: Any, app: App
         turn = ask(page, "Which number formats do Turing tensor cores have?")
         turn.get_by_label(re.compile(r"gpu-cards-and-memory\.pdf, page 1")).first.click()
         page.wait_for_selector("#panel img.page")
-        assert "with the quote marked" in page.get_attribute("#panel img.page", "alt")
+        assert "the quote marked" in page.get_attribute("#panel img.page", "alt")
         assert page.evaluate("document.querySelector('#panel img.page').naturalWidth") == 1000
 
 
@@ -154,15 +155,19 @@ def test_a_complaint_is_kept(browser: Any, app: App) -> None:
         turn = ask(page, "What does DDP synchronize?")
         turn.get_by_label("Something is wrong with this answer").click()
         page.wait_for_selector("#wrong")
-        page.get_by_label("My notes know this").check()
+        page.get_by_label("It is wrong").check()
+        page.get_by_label("The note that has the answer (optional)").fill("distributed")
+        page.get_by_role("option", name=NOTES[0]).click()
         page.get_by_role("button", name="Keep as a test question").click()
-        page.wait_for_selector("#panel:has-text('Kept.')")
+        page.wait_for_selector("#panel:has-text('Kept: every night')")
         assert turn.get_by_label("Something is wrong with this answer").get_attribute("aria-pressed") == "true"
         page.reload()
         page.wait_for_selector("#log .turn [aria-pressed=true]")
     with sqlite3.connect(app.home / "learners" / "me" / "journal.db") as journal:
         kept = journal.execute("SELECT good, wrong FROM feedback ORDER BY id DESC LIMIT 1").fetchone()
-    assert kept == (0, "My notes know this")
+    assert kept == (0, "It is wrong")
+    (case,) = read_cases(app.home / "learners" / "me" / "cases.jsonl")
+    assert (case.question, case.gold_docs) == ("What does DDP synchronize?", (NOTES[0],))
 
 
 def test_an_answer_can_be_copied_with_its_footnotes(browser: Any, app: App) -> None:
@@ -241,7 +246,7 @@ def test_a_sync_started_elsewhere_shows(browser: Any, app: App) -> None:
 @WIDTHS
 def test_every_tab_fits_the_screen(browser: Any, app: App, width: int) -> None:
     with opened(browser, app, width=width) as page:
-        for name in ("Ask", "Quiz", "Review", "Notes", "Quality"):
+        for name in ("Ask", "Quiz", "Review", "Plan", "Notes", "Quality"):
             tab(page, name)
             page.wait_for_timeout(300)
             assert fits(page), name
@@ -400,3 +405,42 @@ def test_an_answer_becomes_the_topic_of_a_quiz(browser: Any, app: App) -> None:
         turn.get_by_role("button", name="Quiz me on this").click()
         page.wait_for_selector("#quiz-card h2 small")
         assert page.input_value("#quiz-topic textarea, #quiz-topic input") == FSDP
+
+
+@WIDTHS
+def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, app: App, width: int) -> None:
+    with opened(browser, app, width=width) as page:
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .plan")
+        page.locator("#plan-name input").click()
+        page.get_by_role("option", name=re.compile("AI Infrastructure and Operations")).click()
+        page.wait_for_selector("#plan-page h2:has-text('AI Infrastructure and Operations')")
+        assert page.locator("#plan-page .heat li").count() == 21
+        assert page.locator("#plan-page .phase").count() == 3
+        assert fits(page)
+        page.locator("#plan-page .tasks [data-do=note]").first.click()
+        page.wait_for_selector("#plan-source .text")
+        page.locator("#plan-page .tasks [data-do=quiz]").first.click()
+        page.wait_for_selector("#quiz-card h2 small")
+
+
+def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, app: App) -> None:
+    with opened(browser, app) as page:
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .plan")
+        page.get_by_role("button", name="Dates and minutes").click()
+        page.get_by_label("Begun on").fill("2026-11-01")
+        page.get_by_label("Exam on").fill("soon")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.wait_for_selector("#plan-told:has-text('dates are written like 2027-02-01')")
+        page.get_by_label("Exam on").fill("2099-01-01")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.wait_for_selector("#plan-page:has-text('2099-01-01')")
+        page.locator("#plan-page .phase:not([open]) summary").first.click()
+        page.locator("#plan-page .phase[open] [role=checkbox]").first.click()
+        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
+        assert "2099-01-01" in page.locator("#plan-page").inner_text()

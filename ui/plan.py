@@ -151,7 +151,7 @@ def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> N
 
 def plan_text(plan: "Plan", *, everything: bool = False) -> str:
     """Return a plan as it stands, as plain text."""
-    lines = [line_of(plan.title), _when(plan), _how_far(plan), "", *_today(plan)]
+    lines = [line_of(plan.title), when(plan), how_far(plan), "", *_today(plan)]
     if plan.behind:
         lines += ["", "Behind", *(f"  {line_of(line)}" for line in plan.behind)]
     if gaps := [one for one in plan.objectives if one.state == "gap"]:
@@ -171,7 +171,8 @@ def plan_text(plan: "Plan", *, everything: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _when(plan: "Plan") -> str:
+def when(plan: "Plan") -> str:
+    """Return which day of the plan it is, and when it ends."""
     last = "exam" if plan.kind == "exam" or plan.exam else "end"
     left = plan.days_left
     ends = f"{last} on {plan.ends}, " + (
@@ -184,7 +185,8 @@ def _when(plan: "Plan") -> str:
     return f"{began}; {ends}; {plan.minutes} minutes a day{squeezed}"
 
 
-def _how_far(plan: "Plan") -> str:
+def how_far(plan: "Plan") -> str:
+    """Return how much of it is mastered, begun, and not in the notes."""
     there = len(plan.objectives)
     asked = sum(one.answered > 0 for one in plan.objectives)
     return (

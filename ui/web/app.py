@@ -8,6 +8,7 @@ import gradio as gr
 from ui.web.ask import AskTab
 from ui.web.desk import Desk
 from ui.web.notes import NotesTab
+from ui.web.plan import PlanTab
 from ui.web.quality import QualityTab
 from ui.web.questions import QuizTab, ReviewTab
 from ui.web.render import escaped
@@ -45,6 +46,8 @@ def build(desk: Desk) -> gr.Blocks:
                 quiz = QuizTab(desk)
             with gr.Tab("Review", id="review") as reviewing:
                 review = ReviewTab(desk)
+            with gr.Tab("Plan", id="plan-tab") as planning:
+                plan = PlanTab(desk)
             with gr.Tab("Notes", id="notes-tab"):
                 notes = NotesTab(desk)
             with gr.Tab("Quality", id="quality-tab") as judging:
@@ -55,6 +58,9 @@ def build(desk: Desk) -> gr.Blocks:
             part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
                 quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
             )
+        plan.page.submit(lambda: gr.update(selected="quiz"), None, [tabs], **quiet)
+        plan.page.submit(quiz.start_about, None, quiz.shown, **quiet)
+        planning.select(plan.load, [plan.name], plan.outputs, **quiet)
         reviewing.select(review.count, None, [review.due], **quiet)
         tabs.select(_on_notes, None, [notes.timer], **quiet)
         judging.select(quality.load, None, quality.outputs, **quiet)
@@ -86,7 +92,7 @@ def banner_html(desk: Desk) -> str:
     elif isinstance(found, llm.Absent):
         told = (
             f"No model serves at {settings.llm_url} yet: answers are quotes from your notes, and all else works. "
-            "To have a model write them, run: make serve"
+            "To have a model write them: make serve, or docs/serving.md"
         )
         kind = "todo"
     else:

@@ -35,7 +35,14 @@ _WELCOME = (
     '<div class="welcome"><h2>What do you want to know?</h2>'
     "<p>Answers come from your notes alone; each number leads to the exact passage.</p></div>"
 )
-_WRONG = ("It is wrong", "It does not answer my question", "My notes know this", "The source does not say it")
+NOT_THERE = "My notes don’t say this"
+_WRONG = (
+    "It is wrong",
+    "It does not answer my question",
+    "My notes know this",
+    "The source does not say it",
+    NOT_THERE,
+)
 
 
 @dataclass
@@ -265,10 +272,23 @@ class AskTab:
     def complained(
         self, talk: Talk, kind: str | None, words: str, note: str | None, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Keep what was wrong, as a case of the learner's own tests."""
+        """Keep what was wrong, and make it a case of the learner's own tests where it is said what is right."""
+        from eval.mine import NothingToScore, case_from, cases_path, keep_case
+
+        learner = learner_of(request)
+        journal = self._desk.journal(learner)
+        kept = journal.answer(talk.pointed)
+        if kept is None:
+            return gr.update(visible=False), _SIDE
         wrong = ": ".join(filter(None, (kind, words.strip())))
-        self._desk.journal(learner_of(request)).feedback(talk.pointed, False, wrong, note or "")
-        return gr.update(visible=False), '<section class="source empty"><p>Kept. Thank you.</p></section>'
+        journal.feedback(kept.id, False, wrong, note or "")
+        told = "Kept: every night, and ask eval --mine, ask this again."
+        try:
+            case = case_from(kept, journal.feedbacks(kept.id)[-1], not_in_notes=kind == NOT_THERE)
+            keep_case(cases_path(self._desk.of(learner)), case)
+        except NothingToScore:
+            told = "Kept. To have it tested, name the note that has the answer."
+        return gr.update(visible=False), f'<section class="source empty"><p role="status">{told}</p></section>'
 
     def _hood(self, talk: Talk, kept: Kept) -> str:
         events = talk.events.get(kept.id)

@@ -145,7 +145,7 @@ class QuestionsTab:
         due = f"Next: {when(card.due.timestamp(), of.reviews.now())}." if card else ""
         return graded_html(of, due)
 
-    def model(self, item_kinds: set[str] | None = None) -> "Model | None":
+    def model(self) -> "Model | None":
         """Return the served model, where there is one."""
         from assistant import llm
 
@@ -197,6 +197,35 @@ class QuizTab(QuestionsTab):
             where = "" if course == EVERYWHERE else course
             wish = Wish(max(1, min(100, int(count or 10))), topic.strip(), course=where)
             made = quiz(desk.shelf, desk.settings, items, wish, model=model, asked=reviews.asked())
+            yield from self.begin(Round(reviews, Supply(made), self.source, model))
+        except StudyError as error:
+            yield {self.card: _failed(str(error)), self.round: None}
+
+    def start_about(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Start a quiz about an objective of a plan."""
+        from assistant.blueprint import find
+        from assistant.study import questions
+        from ui.plan import opened
+
+        desk, pressed = self.desk, Event(event)
+        try:
+            blueprint = find(pressed.text("plan"), desk.settings.home)
+            objective = next((one for one in blueprint.objectives if one.id == pressed.text("objective")), None)
+            if objective is None:
+                return
+            coverage, items = opened(blueprint, desk.shelf, desk.settings)
+            reviews, model = desk.reviews(learner_of(request)), self.model()
+            made = questions(
+                blueprint,
+                objective,
+                coverage,
+                desk.shelf,
+                desk.settings,
+                items,
+                wanted=max(1, min(100, pressed.number("count"))),
+                asked=reviews.asked(),
+                model=model,
+            )
             yield from self.begin(Round(reviews, Supply(made), self.source, model))
         except StudyError as error:
             yield {self.card: _failed(str(error)), self.round: None}

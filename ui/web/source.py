@@ -44,15 +44,27 @@ def source_html(shelf: Shelf, citation: Mapping[str, Any], passages: Sequence[Ma
     return f'<section class="source" aria-label="Source">{"".join(parts)}</section>'
 
 
-def note_html(shelf: Shelf, path: str) -> str:
-    """Return a whole note to read: its stored text, with its headings marked."""
+def note_html(shelf: Shelf, path: str, place: str = "") -> str:
+    """Return a whole note to read: its stored text, as citations count it.
+
+    Args:
+        shelf: The notes.
+        path: Which note.
+        place: Where to begin, as a locator tells it ('§ Sharding', 'page 3'); empty: at the top.
+    """
     note = shelf.ledger.note(path)
     text = shelf.ledger.text(note.version) if note and note.version else None
     if note is None or text is None:
         why = f"{note.state}: {note.reason}" if note else "it is not there"
         return f'<section class="source">{_remark(f"{path} can’t be shown ({why}).")}</section>'
+    page = re.fullmatch(r"page (\d+)", place)
+    picture = _page(shelf, path, int(page[1]), "") if page else ""
+    heading = re.search(rf"^#+ {re.escape(place.removeprefix('§ '))}\s*$", text, re.MULTILINE) if place else None
+    start, end = heading.span() if heading else (0, 0)
+    marked = f'<mark id="quote">{escaped(text[start:end])}</mark>' if heading else ""
+    body = f'<div class="text" tabindex="0">{escaped(text[:start])}{marked}{escaped(text[end:])}</div>'
     head = f"<header><h3>{escaped(path)}</h3></header>"
-    return f'<section class="source" aria-label="Note">{head}<div class="text">{escaped(text)}</div></section>'
+    return f'<section class="source" aria-label="Note">{head}{picture}{body}</section>'
 
 
 def _head(citation: Mapping[str, Any]) -> str:
@@ -76,10 +88,10 @@ def _page(shelf: Shelf, path: str, page: int, quote: str) -> str:
     if picture is None:
         return _remark("The page can’t be drawn; its text follows.")
     data = base64.b64encode(picture.webp).decode()
-    marked = "with the quote marked" if picture.found else "on which the quote could not be located"
+    marked = "" if not quote else ", the quote marked" if picture.found else "; the quote could not be located on it"
     return (
         f'<img class="page" src="data:image/webp;base64,{data}" width="{picture.width}" height="{picture.height}" '
-        f'alt="Page {page} of {escaped(path)}, {marked}">'
+        f'alt="Page {page} of {escaped(path)}{marked}">'
     )
 
 

@@ -1,0 +1,57 @@
+"""Take the screenshots of docs/: `python -m tests.screens`. The app runs on corpus/, without a model server."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.browser import App, ask, find_chromium, opened, served, tab
+
+ROOT = Path(__file__).resolve().parent.parent
+NOBODY = "http://127.0.0.1:9/v1"
+SIZES = {"wide": (1280, 860), "phone": (380, 760)}
+QUESTION = "What limits how fast a GPU produces tokens for one user?"
+
+
+def main(target: Path) -> None:
+    """Take them all."""
+    from playwright.sync_api import sync_playwright
+
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        with served(ROOT / "corpus", Path(home), STUDY_LLM_URL=NOBODY) as app:
+            for name, (width, height) in SIZES.items():
+                with opened(browser, app, width=width, height=height, dark=name == "phone") as page:
+                    _shots(page, app, lambda part, name=name, page=page: _save(page, target / f"{part}-{name}.png"))
+        browser.close()
+
+
+def _shots(page: Any, app: App, save: Any) -> None:
+    turn = ask(page, QUESTION)
+    turn.locator(".chip").first.click()
+    page.wait_for_selector("#panel mark, #panel img.page")
+    save("ask")
+    turn.get_by_role("button", name="Under the hood").click()
+    page.wait_for_selector("#panel .hood")
+    save("hood")
+    tab(page, "Quiz")
+    page.click("#quiz-start")
+    page.wait_for_selector("#quiz-card h2 small")
+    if page.locator("#quiz-card .option").count():
+        page.keyboard.press("1")
+        page.wait_for_selector("#quiz-card .verdict")
+    save("quiz")
+    for name in ("Review", "Plan", "Notes", "Quality"):
+        tab(page, name)
+        page.wait_for_timeout(1500)
+        save(name.lower())
+
+
+def _save(page: Any, path: Path) -> None:
+    page.wait_for_timeout(300)
+    page.screenshot(path=path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "screens")
