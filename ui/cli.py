@@ -19,6 +19,7 @@ from ui.add import add
 from ui.chat import chat
 from ui.deck import export, import_
 from ui.evaluate import evaluate
+from ui.exam import exam
 from ui.feedback import feedback
 from ui.group import Group
 from ui.nightly import night_line, nightly
@@ -244,6 +245,7 @@ main.add_command(feedback)
 main.add_command(nightly)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(exam)
 main.add_command(plan)
 main.add_command(quiz)
 main.add_command(review)

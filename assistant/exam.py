@@ -1,0 +1,527 @@
+"""A practice exam: questions in the proportions of a plan's domains, a clock, a score with its interval, the misses.
+
+    quotas → questions chosen → begun → next, answer, next, … → result
+
+Domains get their numbers by the largest remainder (Hamilton), so each is within one of its exact share. Every answer
+is a row of the learner's log before the next question is shown, so a crash loses none; the questions are kept as they
+were when the exam began. The clock counts while a question is open: what lies between a crash and going on is free. A
+wrong answer is a review rated 'again', and so comes back; a question that was never reached counts as wrong in the
+score, as it would in the real exam, and is no review.
+"""
+
+import json
+import math
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assistant.blueprint import Blueprint
+from assistant.cards import Made
+from assistant.cover import Coverage
+from assistant.errors import ExamOver, NoExam, TooFewItems
+from assistant.grade import Model, chosen_option, grade
+from assistant.interval import wilson
+from assistant.items import CLOZE, MCQ, ORDERING, TRUE_FALSE, Item, Items, item_of
+from assistant.plan import is_right
+from assistant.review import AGAIN, GOOD, Review, Reviews
+from assistant.settings import AssistantSettings
+from assistant.study import questions as new_questions
+from ingest.shelf import Shelf
+
+KINDS = (MCQ, TRUE_FALSE, ORDERING, CLOZE)
+"""What a key decides, the likest to real exams first."""
+CHOICES = (MCQ, TRUE_FALSE)
+A_TURN = 3
+"""Questions that are made for one objective before the next has its turn."""
+TIME_UP, ENDED, DONE = "the time is up", "the learner ended it", "every question was answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item of an exam."""
+
+    domain: str
+    objective: str
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one domain, or the whole, went."""
+
+    id: str
+    title: str
+    weight: float
+    """Per cent of the blueprint."""
+    asked: int
+    answered: int
+    right: int
+    share: float
+    """Right of asked, 0 to 1."""
+    low: float
+    high: float
+    """Its 95 % interval (Wilson)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A question that was answered wrongly, or not at all."""
+
+    number: int
+    """Position in the exam, from 1."""
+    question: str
+    given: str
+    """As the learner said it; an option by its text."""
+    answer: str
+    explanation: str
+    objective: str
+    path: str
+    locator: str
+    quote: str
+    start: int
+    end: int
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an exam went."""
+
+    id: str
+    plan: str
+    title: str
+    begun: float
+    """Seconds since the epoch."""
+    minutes: float
+    took_s: float
+    ended: str
+    """Why it ended; empty: it has not."""
+    whole: Part
+    domains: tuple[Part, ...]
+    misses: tuple[Miss, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `ask exam --json` prints."""
+        return asdict(self)
+
+
+# --------------------------------------------------------------------------------------------------------- choosing
+
+
+def quotas(weights: Mapping[str, float], n: int) -> dict[str, int]:
+    """Share `n` questions by weight: whole parts first, what is left to the largest remainders."""
+    whole = sum(weights.values())
+    exact = {id_: n * weight / whole for id_, weight in weights.items()}
+    found = {id_: math.floor(value) for id_, value in exact.items()}
+    by_rest = sorted(weights, key=lambda id_: (found[id_] - exact[id_], id_))
+    for id_ in by_rest[: n - sum(found.values())]:
+        found[id_] += 1
+    return found
+
+
+def _weights(blueprint: Blueprint) -> dict[str, float]:
+    return {domain.id: domain.weight for domain in blueprint.domains}
+
+
+def _pools(blueprint: Blueprint, coverage: Coverage, items: Sequence[Item]) -> dict[str, list[Question]]:
+    """Return what may be asked in each domain: no two that rest on the same words, since one would answer the other."""
+    of = coverage.by_objective(items)
+    pools: dict[str, list[Question]] = {domain.id: [] for domain in blueprint.domains}
+    used: set[tuple[str, int]] = set()
+    for kinds in (CHOICES, KINDS):
+        for objective in blueprint.objectives:
+            for item in of[objective.id]:
+                place = item.evidence.path, item.evidence.start
+                if item.kind in kinds and place not in used:
+                    used.add(place)
+                    pools[objective.domain].append(Question(objective.domain, objective.id, item))
+    return pools
+
+
+def supply(
+    blueprint: Blueprint,
+    coverage: Coverage,
+    shelf: Shelf,
+    settings: AssistantSettings,
+    items: Items,
+    n: int,
+    *,
+    model: Model | None = None,
+) -> Generator[Made, None, None]:
+    """Make the items that an exam of `n` questions lacks, objective by objective in turns; yield them as they are made.
+
+    Args:
+        blueprint: The plan.
+        coverage: What the notes have for it.
+        shelf: The notes.
+        settings: What the user set.
+        items: Where items are kept: what is made is added.
+        n: Questions of the exam.
+        model: Writes items; None: they are made by rule.
+    """
+    wanted = quotas(_weights(blueprint), n)
+    for domain in blueprint.domains:
+        turns = [one for one in blueprint.objectives if one.domain == domain.id and coverage.objectives[one.id].covered]
+        for kinds in (CHOICES, KINDS):
+            dry: set[str] = set()
+            while len(dry) < len(turns) and _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
+                for objective in turns:
+                    if objective.id in dry or not _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
+                        continue
+                    there = {item.id for item in items.active()}
+                    made = new_questions(
+                        blueprint,
+                        objective,
+                        coverage,
+                        shelf,
+                        settings,
+                        items,
+                        wanted=A_TURN,
+                        asked=there,
+                        kinds=kinds,
+                        model=model,
+                    )
+                    count = 0
+                    for one in made:
+                        count += isinstance(one, Item)
+                        yield one
+                    if count < A_TURN:
+                        dry.add(objective.id)
+
+
+def _lacks(blueprint: Blueprint, coverage: Coverage, items: Items, domain: str, wanted: int) -> bool:
+    return len(_pools(blueprint, coverage, items.active())[domain]) < wanted
+
+
+def choose(
+    blueprint: Blueprint,
+    coverage: Coverage,
+    items: Sequence[Item],
+    n: int,
+    *,
+    last_asked: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> list[Question]:
+    """Return the questions of an exam, in the order of asking: `n`, or as many as keep the blueprint's proportions.
+
+    Objectives take turns; what was never asked, or longest ago, comes first, choices before other kinds.
+
+    Args:
+        blueprint: The plan.
+        coverage: What the notes have for it.
+        items: All that are active.
+        n: Most questions.
+        last_asked: When each item was asked last, by id.
+        seed: Another number gives another exam.
+
+    Raises:
+        TooFewItems: A domain has no question at all.
+    """
+    last_asked, chosen = last_asked or {}, random.Random(seed)
+    pools, weights = _pools(blueprint, coverage, items), _weights(blueprint)
+    enough = (m for m in range(n, 0, -1) if all(k <= len(pools[id_]) for id_, k in quotas(weights, m).items()))
+    wanted = quotas(weights, next(enough, 0))
+    if not all(wanted.values()):
+        empty = [domain.title for domain in blueprint.domains if not pools[domain.id]]
+        if empty:
+            raise TooFewItems(blueprint.id, empty)
+    found: list[Question] = []
+    for id_, pool in pools.items():
+        chosen.shuffle(pool)
+        turns: Counter[str] = Counter()
+        placed = []
+        for one in sorted(pool, key=lambda one: (last_asked.get(one.item.id, 0.0), one.item.kind not in CHOICES)):
+            placed.append((turns[one.objective], one))
+            turns[one.objective] += 1
+        found += [one for _, one in sorted(placed, key=lambda pair: pair[0])[: wanted[id_]]]
+    chosen.shuffle(found)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------- sitting
+
+
+class Exam:
+    """One exam of one learner, from its first question to its result."""
+
+    def __init__(self, reviews: Reviews, row: Sequence[Any], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open what the journal has; see `begin` and `resume`."""
+        self._reviews, self._clock = reviews, clock
+        self.id, self.plan, self.title = str(row[0]), str(row[2]), str(row[3])
+        self.begun, self.minutes = float(row[1]), float(row[4])
+        self._domains: list[dict[str, Any]] = json.loads(row[5])
+        self.questions = [Question(one["domain"], one["objective"], item_of(one["item"])) for one in json.loads(row[6])]
+        self._answers = self._read()
+        self._order = [n for n in range(len(self.questions)) if n not in self._answers]
+        self._spent = sum(one.took_ms for one in self._answers.values()) / 1000
+        self._opened: float | None = None
+        self.over = next((str(why) for (why,) in self._ends()), "")
+        """Why it has ended; empty: it has not."""
+
+    @classmethod
+    def begin(
+        cls,
+        reviews: Reviews,
+        blueprint: Blueprint,
+        questions: Sequence[Question],
+        minutes: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> "Exam":
+        """Begin an exam: from now on it can be resumed.
+
+        Args:
+            reviews: The learner's.
+            blueprint: The plan.
+            questions: In their order (`choose`).
+            minutes: That there are.
+            clock: Seconds that never go back.
+        """
+        domains = [{"id": one.id, "title": one.title, "weight": one.weight} for one in blueprint.domains]
+        told = [{"domain": one.domain, "objective": one.objective, "item": asdict(one.item)} for one in questions]
+        row = (
+            uuid.uuid4().hex[:12],
+            reviews.now(),
+            blueprint.id,
+            blueprint.title,
+            float(minutes),
+            json.dumps(domains, ensure_ascii=False),
+            json.dumps(told, ensure_ascii=False).encode(errors="replace").decode(),
+        )
+        with reviews.journal.transaction() as db:
+            db.execute(
+                "INSERT INTO exams (id, begun, plan, title, minutes, domains, questions) VALUES (?,?,?,?,?,?,?)", row
+            )
+        return cls(reviews, row, clock=clock)
+
+    @classmethod
+    def resume(cls, reviews: Reviews, plan: str = "", *, clock: Callable[[], float] = time.monotonic) -> "Exam":
+        """Go on with the exam (of a plan) that was begun last and has not ended.
+
+        Raises:
+            NoExam: There is none.
+        """
+        open_ = "id NOT IN (SELECT exam FROM exam_ends)"
+        return cls._last(reviews, plan, open_, clock)
+
+    @classmethod
+    def last(cls, reviews: Reviews, plan: str = "") -> "Exam":
+        """Return the exam (of a plan) that was begun last.
+
+        Raises:
+            NoExam: There is none.
+        """
+        return cls._last(reviews, plan, "1", time.monotonic)
+
+    @classmethod
+    def _last(cls, reviews: Reviews, plan: str, where: str, clock: Callable[[], float]) -> "Exam":
+        rows = reviews.journal.rows(
+            "SELECT id, begun, plan, title, minutes, domains, questions FROM exams "
+            f"WHERE ? IN ('', plan) AND {where} ORDER BY rowid DESC LIMIT 1",
+            plan,
+        )
+        if not rows:
+            raise NoExam(plan)
+        return cls(reviews, rows[0], clock=clock)
+
+    @classmethod
+    def every(cls, reviews: Reviews, since: float) -> "list[Exam]":
+        """Return the exams that ended at a time (seconds since the epoch) or later, oldest first."""
+        rows = reviews.journal.rows(
+            "SELECT id, begun, plan, title, minutes, domains, questions FROM exams JOIN exam_ends ON exam = id "
+            "WHERE at >= ? ORDER BY at",
+            since,
+        )
+        return [cls(reviews, row) for row in rows]
+
+    # -------------------------------------------------------------------------------------------------- answering
+
+    @property
+    def time_left(self) -> float:
+        """Seconds; 0: it is up."""
+        open_for = self._clock() - self._opened if self._opened is not None else 0.0
+        return max(0.0, self.minutes * 60 - self._spent - open_for)
+
+    @property
+    def answered(self) -> int:
+        """Return how many questions were answered."""
+        return len(self._answers)
+
+    @property
+    def number(self) -> int:
+        """Position of the question that is open, from 1; 0: none is."""
+        return self._order[0] + 1 if self._order and not self.over else 0
+
+    def next(self) -> Item | None:
+        """Open the next question, or the one that is open, and let the clock run; None: the exam is over."""
+        if not self.over and not self._order:
+            self.finish(DONE)
+        if not self.over and not self.time_left:
+            self.finish(TIME_UP)
+        if self.over:
+            return None
+        if self._opened is None:
+            self._opened = self._clock()
+        return self.questions[self._order[0]].item
+
+    def answer(self, given: str) -> bool:
+        """Keep an answer to the question that is open; nothing tells whether it is right before the exam is over.
+
+        Returns:
+            False: it names none of the options, and was not kept.
+
+        Raises:
+            ExamOver: The time was up before.
+        """
+        item = self.next()
+        if item is None:
+            raise ExamOver(self.over)
+        graded = grade(item, given)
+        if graded.correct is None:
+            return False
+        assert self._opened is not None
+        took = self._clock() - self._opened
+        n = self._order[0]
+        self._answers[n] = self._reviews.add(
+            item,
+            GOOD if graded.correct else AGAIN,
+            correct=graded.correct,
+            given=given,
+            by=graded.by,
+            why=graded.why,
+            took_ms=int(took * 1000),
+            source="exam",
+            id_=self._review_id(n),
+        )
+        self._order.pop(0)
+        self._close(took)
+        return True
+
+    def skip(self) -> None:
+        """Put the question that is open behind the others."""
+        if self.next() is None:
+            raise ExamOver(self.over)
+        assert self._opened is not None
+        self._order.append(self._order.pop(0))
+        self._close(self._clock() - self._opened)
+
+    def _close(self, took: float) -> None:
+        self._spent += took
+        self._opened = None
+
+    def finish(self, why: str = ENDED) -> None:
+        """End the exam; what was not answered counts as wrong."""
+        if self.over:
+            return
+        with self._reviews.journal.transaction() as db:
+            db.execute(
+                "INSERT INTO exam_ends (exam, at, why) VALUES (?, ?, ?) ON CONFLICT (exam) DO NOTHING",
+                (self.id, self._reviews.now(), why),
+            )
+        self.over = why
+        if self._opened is not None:
+            self._close(self._clock() - self._opened)
+
+    def overrule(self, number: int) -> None:
+        """The learner was right after all with the answer to a question, counted from 1.
+
+        Raises:
+            NoExam: No wrong answer has that number.
+        """
+        review = self._answers.get(number - 1)
+        if review is None or is_right(review):
+            raise NoExam(self.plan)
+        self._reviews.overrule(review.id, GOOD, correct=True)
+        self._answers = self._read()
+
+    def shown(self) -> dict[str, Any]:
+        """Return what a page may show: the open question without its key, how far it is, and the time left."""
+        item = self.next()
+        return {
+            "id": self.id,
+            "plan": self.plan,
+            "title": self.title,
+            "number": self.number,
+            "answered": self.answered,
+            "of": len(self.questions),
+            "time_left_s": round(self.time_left),
+            "over": self.over,
+            "question": item.shown() if item else None,
+        }
+
+    # ------------------------------------------------------------------------------------------------------ result
+
+    def result(self) -> Result:
+        """Return how it went; while it is not over, how it would if it were."""
+        self._answers = self._read()
+        parts = [
+            self._part(
+                one["id"],
+                one["title"],
+                one["weight"],
+                [n for n, q in enumerate(self.questions) if q.domain == one["id"]],
+            )
+            for one in self._domains
+        ]
+        return Result(
+            id=self.id,
+            plan=self.plan,
+            title=self.title,
+            begun=self.begun,
+            minutes=self.minutes,
+            took_s=round(self._spent, 1),
+            ended=self.over,
+            whole=self._part("", "", 100.0, range(len(self.questions))),
+            domains=tuple(parts),
+            misses=tuple(
+                self._miss(n, one)
+                for n, one in enumerate(self.questions)
+                if n not in self._answers or not is_right(self._answers[n])
+            ),
+        )
+
+    def _part(self, id_: str, title: str, weight: float, of: Collection[int]) -> Part:
+        answered = [self._answers[n] for n in of if n in self._answers]
+        right = sum(map(is_right, answered))
+        low, high = wilson(right, len(of))
+        share = right / len(of) if of else 0.0
+        return Part(id_, title, weight, len(of), len(answered), right, share, low, high)
+
+    def _miss(self, n: int, one: Question) -> Miss:
+        item, review = one.item, self._answers.get(n)
+        given = review.given if review else ""
+        if item.kind == MCQ and given and (position := chosen_option(item, given)) >= 0:
+            given = item.options[position]
+        answer = item.answer
+        if item.kind == ORDERING:
+            answer = "; ".join(item.options[int(position) - 1] for position in item.answer.split())
+        evidence = item.evidence
+        return Miss(
+            number=n + 1,
+            question=item.question,
+            given=given,
+            answer=answer,
+            explanation=item.explanation,
+            objective=one.objective,
+            path=evidence.path,
+            locator=evidence.locator,
+            quote=evidence.quote,
+            start=evidence.start,
+            end=evidence.end,
+            answered=review is not None,
+        )
+
+    def _review_id(self, n: int) -> str:
+        return f"exam-{self.id}-{n}"
+
+    def _read(self) -> dict[int, Review]:
+        """Return the answers that the log has, by position."""
+        ids = {self._review_id(n): n for n in range(len(self.questions))}
+        return {ids[review.id]: review for review in self._reviews.log() if review.id in ids}
+
+    def _ends(self) -> list[Any]:
+        return self._reviews.journal.rows("SELECT why FROM exam_ends WHERE exam = ?", self.id)

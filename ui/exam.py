@@ -1,0 +1,214 @@
+"""The command `ask exam`: a practice exam at the terminal."""
+
+import select
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ui.show import line_of
+
+if TYPE_CHECKING:
+    from assistant.blueprint import Blueprint
+    from assistant.exam import Exam, Part, Result
+    from assistant.review import Reviews
+    from ui.settings import UiSettings
+
+DEFAULT_QUESTIONS = 30
+"""Of a plan that leads to no exam."""
+MINUTES_A_QUESTION = 1.2
+"""As NVIDIA's associate exams have it: 50 questions in 60 minutes."""
+
+
+@click.command()
+@click.option("--plan", "name", default="", help="Which plan's blueprint.")
+@click.option("-n", "wanted", type=click.IntRange(1, 500), help="Most questions; as the real exam has, if left out.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time; in the real exam's proportion.")
+@click.option("--resume", is_flag=True, help="Go on with the exam that was left unfinished.")
+@click.option("--last", "show_last", is_flag=True, help="Show the result of the last exam.")
+@click.option("--right", "overruled", type=int, metavar="N", help="Your answer N in the last exam was right.")
+@click.option("--seed", type=int, help="The same number gives the same choice.")
+@click.option("--no-llm", is_flag=True, help="Make what questions are missing by rule; ask no model.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document at the end.")
+def exam(
+    name: str,
+    wanted: int | None,
+    minutes: float | None,
+    resume: bool,
+    show_last: bool,
+    overruled: int | None,
+    seed: int | None,
+    no_llm: bool,
+    as_json: bool,
+) -> None:
+    """Take a practice exam: the blueprint's proportions, a clock, and no word about right or wrong before the end.
+
+    Every answer is kept at once: after a crash, or `q`, go on with --resume; the clock stands still meanwhile. `s` puts
+    a question off, `end` ends the exam. What you missed is shown with its passage, and comes back in `ask review`.
+
+    \b
+    Examples:
+      ask exam --plan nca-aiio -n 60 --minutes 60
+      ask exam --resume
+      ask exam --last
+    """
+    from assistant.exam import Exam
+    from assistant.journal import Journal
+    from assistant.review import Reviews
+    from ui import open as opening
+
+    settings = opening.settings()
+    reviews = Reviews(Journal.of(settings), settings)
+    if show_last or overruled is not None:
+        sitting = Exam.last(reviews, name)
+        if overruled is not None:
+            if overruled not in [miss.number for miss in sitting.result().misses if miss.answered]:
+                raise click.UsageError(f"no wrong answer of the last exam has the number {overruled}")
+            sitting.overrule(overruled)
+    elif resume:
+        sitting = Exam.resume(reviews, name)
+        left = len(sitting.questions) - sitting.answered
+        click.echo(f"{line_of(sitting.title)}: {left} questions and {_clock(sitting.time_left)} left", err=as_json)
+    else:
+        if not name:
+            raise click.UsageError("name the plan: ask exam --plan NAME (ask plan lists them)")
+        sitting = _begun(settings, reviews, name, wanted, minutes, seed, use_model=not no_llm)
+    if not (show_last or overruled is not None) and not _sit(sitting, err=as_json):
+        click.echo(
+            f"left with {sitting.answered} of {len(sitting.questions)} answered; go on: ask exam --resume", err=as_json
+        )
+        return
+    if as_json:
+        opening.print_json(sitting.result().as_json())
+    else:
+        click.echo(result_text(sitting.result()))
+
+
+def _begun(
+    settings: "UiSettings",
+    reviews: "Reviews",
+    name: str,
+    wanted: int | None,
+    minutes: float | None,
+    seed: int | None,
+    *,
+    use_model: bool,
+) -> "Exam":
+    from assistant.blueprint import find
+    from assistant.exam import Exam, choose, supply
+    from assistant.items import Item
+    from assistant.plan import last_answers
+    from ui import open as opening
+    from ui.plan import opened
+    from ui.quiz import model_or_none
+
+    reviews.check_clock()
+    blueprint = find(name, settings.home)
+    shelf = opening.shelf(settings)
+    opening.index_first(shelf)
+    coverage, items = opened(blueprint, shelf, settings)
+    n = wanted or (blueprint.exam.questions if blueprint.exam else DEFAULT_QUESTIONS)
+    model = model_or_none(settings) if use_model else None
+    made = 0
+    for one in supply(blueprint, coverage, shelf, settings, items, n, model=model):
+        made += isinstance(one, Item)
+        if sys.stderr.isatty():
+            click.echo(f"\r{made} questions made", nl=False, err=True)
+    if made:
+        click.echo(f"{chr(13) if sys.stderr.isatty() else ''}{made} questions made", err=True)
+    last = {item: review.at for item, review in last_answers(reviews.log()).items()}
+    chosen = choose(
+        blueprint, coverage, items.active(), n, last_asked=last, seed=int(reviews.now()) if seed is None else seed
+    )
+    if len(chosen) < n:
+        click.echo(
+            f"your notes give {len(chosen)} questions in the blueprint's proportions, not {n}; "
+            "the domain with the fewest decides: see ask plan",
+            err=True,
+        )
+    return Exam.begin(reviews, blueprint, chosen, minutes or round(_pace(blueprint) * len(chosen), 1))
+
+
+def _pace(blueprint: "Blueprint") -> float:
+    """Return the minutes that the real exam gives a question."""
+    return blueprint.exam.minutes / blueprint.exam.questions if blueprint.exam else MINUTES_A_QUESTION
+
+
+def _sit(sitting: "Exam", *, err: bool) -> bool:
+    """Ask what is left; return whether the exam is over."""
+    from assistant.errors import ExamOver
+
+    hints = {"mcq": "1–4", "true_false": "t or f", "ordering": "the numbers in their order", "cloze": "the blank"}
+    while (item := sitting.next()) is not None:
+        click.echo(
+            f"\n{sitting.answered + 1} of {len(sitting.questions)} · {_clock(sitting.time_left)} left\n"
+            f"{line_of(item.question)}",
+            err=err,
+        )
+        for number, option in enumerate(item.options, start=1):
+            click.echo(f"   {number}  {line_of(option)}", err=err)
+        click.echo(f"[{hints.get(item.kind, 'answer')}; s later, q leave, end] ", nl=False, err=err)
+        given = _line(sitting.time_left)
+        if given is None:
+            click.echo(err=err)
+            continue  # the time is up: next() says so
+        if given in ("", "s") and len(sitting.questions) - sitting.answered > 1:
+            sitting.skip()
+        elif given == "q" or given == "\x04":
+            return False
+        elif given == "end":
+            sitting.finish()
+        else:
+            try:
+                if not sitting.answer(given):
+                    click.echo(f"   that is none of the options; say 1–{len(item.options)}", err=err)
+            except ExamOver as error:
+                click.echo(f"   {error}", err=err)
+    return True
+
+
+def _line(seconds: float) -> str | None:
+    """Return what the learner types; None where the time is up before, 'q' where the input ends."""
+    sys.stdout.flush()
+    if sys.stdin.isatty() and not select.select([sys.stdin], [], [], seconds)[0]:
+        return None
+    line = sys.stdin.readline()
+    if not sys.stdin.isatty():
+        click.echo(err=True)
+    return line.strip() if line else "q"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
+
+
+def result_text(result: "Result") -> str:
+    """Return how an exam went, as plain text."""
+    whole = result.whole
+    lines = [
+        f"\n{line_of(result.title)}: {whole.right} of {whole.asked} right, {_share(whole)}",
+        f"{whole.answered} answered in {_clock(result.took_s)} of {result.minutes:g} min"
+        + (f"; {result.ended}" if result.ended else "; not finished: ask exam --resume"),
+        "",
+        *(
+            f"  {part.right:3} of {part.asked:<3} {_share(part):<28} {line_of(part.title)} ({part.weight:g} %)"
+            for part in result.domains
+        ),
+    ]
+    missed = [miss for miss in result.misses if miss.answered]
+    if missed:
+        lines += ["", "Missed; these come back in ask review"]
+    for miss in missed:
+        lines.append(f"\n  {miss.number}. {line_of(miss.question)}")
+        lines.append(f"     you said: {line_of(miss.given) or 'nothing'}")
+        lines.append(f"     right:    {line_of(miss.answer)}")
+        lines.append(f"     “{line_of(miss.quote)}”\n     {line_of(miss.path)}, {line_of(miss.locator)}")
+    if left := len(result.misses) - len(missed):
+        lines += ["", f"{left} not answered: they count as wrong, and are no reviews"]
+    if missed:
+        lines += ["", "If an answer of yours was right after all: ask exam --right NUMBER"]
+    return "\n".join(lines)
+
+
+def _share(part: "Part") -> str:
+    return f"{part.share:.0%} (95 %: {part.low:.0%} to {part.high:.0%})"
