@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -211,11 +211,12 @@ class _Writer(BaseHTTPRequestHandler):
         if self.path.endswith("/tokenize"):
             self.wfile.write(json.dumps({"count": len(body) // 4}).encode())
             return
-        for number in range(PIECES):
-            self._say({"content": f" word{number}"}, None)
-            time.sleep(PACE_S)
-        self._say({"content": " [1]."}, "stop")
-        self.wfile.write(b"data: [DONE]\n\n")
+        with suppress(BrokenPipeError):  # who asked has hung up
+            for number in range(PIECES):
+                self._say({"content": f" word{number}"}, None)
+                time.sleep(PACE_S)
+            self._say({"content": " [1]."}, "stop")
+            self.wfile.write(b"data: [DONE]\n\n")
 
     def _begin(self) -> None:
         self.send_response(200)

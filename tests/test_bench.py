@@ -94,3 +94,17 @@ def test_a_quick_run_of_some_benches_has_their_rows_and_none_that_failed(tmp_pat
     ]
     assert [row for row in rows if "failed" in row] == []
     assert done.stdout == out.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_quick_run_of_the_web_app_s_bench_measures_every_row(tmp_path: Path, models: Path) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "models").symlink_to(models)
+    command = [sys.executable, "-m", "eval.bench", "--quick", "--folder", str(tmp_path), "--only", "web"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    assert [row for row in rows if "failed" in row] == []
+    begin = ("web app: from the command", "`ask --no-llm` through", "web app, warm", "the same, 20", "the same, 20")
+    assert len(rows) == len(begin)
+    assert all(row.startswith(f"| {what}") for row, what in zip(rows, begin, strict=True))
