@@ -442,5 +442,5 @@ def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, app: App) -> None
         page.reload()
         page.wait_for_selector("#question textarea")
         tab(page, "Plan")
-        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
+        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
         assert "2099-01-01" in page.locator("#plan-page").inner_text()

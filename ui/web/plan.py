@@ -98,7 +98,7 @@ class PlanTab:
             known = {*(one.id for one in blueprint.milestones), *(one.id for one in blueprint.labs)}
             if pressed.text("mark") in known:
                 self._decisions(request).tick(name, pressed.text("mark"), done=pressed.text("done") == "yes")
-            return plan_html(self._plan(name, request)), gr.skip()
+            return plan_html(self._plan(name, request), ticked=pressed.text("mark")), gr.skip()
         return gr.skip(), gr.skip()
 
     def _decisions(self, request: gr.Request) -> Decisions:
@@ -112,8 +112,8 @@ class PlanTab:
         return stand(blueprint, coverage, items.active(), desk.reviews(learner_of(request)), decided)
 
 
-def plan_html(plan: Plan) -> str:
-    """Return a plan as it stands."""
+def plan_html(plan: Plan, *, ticked: str = "") -> str:
+    """Return a plan as it stands; the phase of what was just ticked stays open."""
     behind = "".join(f"<li>{escaped(line)}</li>" for line in plan.behind)
     gaps = "".join(
         f"<li>{escaped(one.text)} <small>{one.weight:.0f} %</small></li>"
@@ -126,7 +126,7 @@ def plan_html(plan: Plan) -> str:
         _section("Behind", f"<ul>{behind}</ul>") if behind else "",
         _section("Mastery", _heat(plan.domains, plan.objectives)),
         _section("Your notes don’t cover", f"<ul>{gaps}</ul>") if gaps else "",
-        _section("Phases", _timeline(plan)),
+        _section("Phases", _timeline(plan, ticked)),
     ]
     return f'<section class="plan">{"".join(parts)}</section>'
 
@@ -182,22 +182,23 @@ def _cell(one: Standing) -> str:
     return f'<li class="{level}" title="{escaped(told)}"><span class="unseen">{escaped(told)}</span></li>'
 
 
-def _timeline(plan: Plan) -> str:
+def _timeline(plan: Plan, ticked: str) -> str:
     """Return the phases as bars on one line of time, each with its milestones and labs."""
     first = min((phase.starts for phase in plan.phases), default=plan.start)
     days = max(1, (max((phase.ends for phase in plan.phases), default=plan.ends) - first).days + 1)
     today = min(100.0, max(0.0, 100 * (plan.today - first).days / days))
-    rows = "".join(_phase(phase, first, days) for phase in plan.phases)
+    rows = "".join(_phase(phase, first, days, ticked) for phase in plan.phases)
     return f'<div class="timeline" style="--today:{today:.1f}%">{rows}</div>'
 
 
-def _phase(phase: Stretch, first: datetime.date, days: int) -> str:
+def _phase(phase: Stretch, first: datetime.date, days: int, ticked: str) -> str:
     left = 100 * (phase.starts - first).days / days
     width = 100 * ((phase.ends - phase.starts).days + 1) / days
     marks = "".join(_mark(mark) for mark in phase.marks)
+    shown = " open" if phase.state == "now" or any(mark.id == ticked for mark in phase.marks) else ""
     span = f"{phase.starts:%d %b} – {phase.ends:%d %b %Y}"
     return (
-        f'<details class="phase {phase.state}"{" open" if phase.state == "now" else ""}><summary><span class="name">'
+        f'<details class="phase {phase.state}"{shown}><summary><span class="name">'
         f"{escaped(phase.title)} <small>{span}, {phase.mastered} of {phase.objectives} mastered</small></span>"
         f'<span class="track"><span style="margin-left:{left:.1f}%;width:{width:.1f}%"></span></span></summary>'
         f"<p>{escaped(phase.goal)}</p><ul>{marks}</ul></details>"
