@@ -125,10 +125,10 @@ def _staleness(shelf: "Shelf", settings: "AssistantSettings") -> Detail:
 
     if not path_of(shelf.folder).exists():
         return {}
-    items = Items.of(shelf.folder)
-    told = refresh(items, shelf)
-    found = llm.find(settings) if items.every(FLAGGED) else None
-    written = rewrite(items, shelf, found if isinstance(found, llm.LanguageModel) else None)
+    with contextlib.closing(Items.of(shelf.folder)) as items:
+        told = refresh(items, shelf)
+        found = llm.find(settings) if items.every(FLAGGED) else None
+        written = rewrite(items, shelf, found if isinstance(found, llm.LanguageModel) else None)
     return {
         "moved": len(told.moved),
         "flagged": len(told.flagged),

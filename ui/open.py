@@ -68,7 +68,8 @@ def refresh_items(of: "Shelf", _: object = None) -> None:
         from assistant.stale import refresh
 
         with contextlib.suppress(StudyError):  # the sync went well; the next quiz or review tries again
-            refresh(Items.of(of.folder), of)
+            with contextlib.closing(Items.of(of.folder)) as items:
+                refresh(items, of)
 
 
 def index_first(shelf: "Shelf") -> None:
