@@ -67,9 +67,9 @@ def refresh_items(of: "Shelf", _: object = None) -> None:
     if path_of(of.folder).exists():
         from assistant.stale import refresh
 
-        with contextlib.suppress(StudyError):  # the sync went well; the next quiz or review tries again
-            with contextlib.closing(Items.of(of.folder)) as items:
-                refresh(items, of)
+        # The sync went well whatever becomes of this; the next quiz or review tries again.
+        with contextlib.suppress(StudyError), contextlib.closing(Items.of(of.folder)) as items:
+            refresh(items, of)
 
 
 def index_first(shelf: "Shelf") -> None:
