@@ -265,18 +265,19 @@ def people(place: Place) -> Iterator[Row]:
             assert server.stdout
             url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
             with running(place, "web", url) as app:
-                alone = [_first(app, question) for question in turns(QUESTIONS, 2 * place.sizes.questions)]
+                alone = [_first(app.events(q), "found", 1) for q in turns(QUESTIONS, 2 * place.sizes.questions)]
+                drawn = [_first(app.pictures(q), "shown", 2) for q in turns(QUESTIONS, place.sizes.questions // 2)]
                 asked = _together(app.events, "found", 1)
                 shown = _together(app.pictures, "shown", 2)  # the first picture says that it looks for passages
         finally:
             server.kill()
     yield Row(
-        f"web app, warm, {chunks}: from a question to its passages",
-        milliseconds(alone),
+        f"web app, warm, {chunks}: from a question to its passages, over the API; on the page",
+        f"{milliseconds(alone)}; {milliseconds(drawn)}",
         "",
         "",
         "p95 ≤ 300 ms",
-        share(alone, 0.95) <= 0.3,
+        share(alone, 0.95) <= 0.3 and share(drawn, 0.95) <= 0.3,
     )
     for where, found in (("over the API", asked), ("on the page", shown)):
         most = max(silence for _, silence in found)
@@ -291,13 +292,15 @@ def people(place: Place) -> Iterator[Row]:
         )
 
 
-def _first(app: App, question: str) -> float:
+def _first(events: Iterator[tuple[float, str]], passages: str, number: int) -> float:
     """Return the seconds until the passages are there; then hang up."""
-    events = app.events(question)
-    try:
-        return next(at for at, name in events if name == "found")
-    finally:
-        events.close()  # type: ignore[attr-defined]
+    found = 0
+    for at, name in events:
+        found += name == passages
+        if found == number:
+            events.close()  # type: ignore[attr-defined]
+            return at
+    raise RuntimeError("an answer ended without its passages")
 
 
 def _together(

@@ -21,7 +21,7 @@ from ui.web.source import note_html, source_html
 
 FRAME = 0.08
 """Seconds between two pictures of an answer that is being written."""
-CROWD = 4
+CROWD = 8
 """With more answers at once there are fewer pictures of each: what Gradio does for a picture keeps all others waiting
 (docs/LOG.md)."""
 STOPPING = 3.0
