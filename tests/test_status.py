@@ -4,6 +4,7 @@ from ingest.sync import sync
 from tests.conftest import NOBODY
 from tests.fake_openai import FakeServer
 from tests.fakes import HashedEmbedder
+from ui.show import remarks_text
 from ui.status import gather
 
 
@@ -36,3 +37,16 @@ def test_the_model_server_is_named_where_there_is_one(settings: AssistantSetting
     with FakeServer() as server:
         served = settings.model_copy(update={"llm_url": server.url, "llm_connect_ms": 5000})
         assert gather(Shelf(served), served)["model_server"] == f"fake-model at {server.url}"
+
+
+def test_many_files_skipped_alike_are_one_line_and_failed_ones_are_named() -> None:
+    hidden = [("skipped", f".git/{number}", "hidden") for number in range(11)]
+    odd = [("skipped", "a.doc", "no reader for .doc"), *(("failed", f"{n}.pdf", "damaged") for n in range(12))]
+    lines = remarks_text([*hidden, *odd])
+    assert lines[:3] == [
+        "  skipped: 11 files: hidden",
+        "  skipped: a.doc: no reader for .doc",
+        "  failed: 0.pdf: damaged",
+    ]
+    assert len(lines) == 14
+    assert remarks_text(hidden[:10])[9] == "  skipped: .git/9: hidden"

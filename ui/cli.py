@@ -191,8 +191,11 @@ def status(as_json: bool) -> None:
     rows += [("chunks", str(found["chunks"])), ("model server", show.line_of(found["model_server"]))]
     rows.append(("refusal", "calibrated" if found["calibration"] else "off: run ask calibrate"))
     click.echo(show.table(rows))
-    for note in found["problems"]:
-        click.echo(f"  {note['state']}: {show.line_of(note['path'])}: {show.line_of(note['reason'])}")
+    for line in show.remarks_text(
+        (note["state"], note["path"], "; ".join(filter(None, (note["reason"], *note["pages_lost"][:3]))))
+        for note in found["problems"]
+    ):
+        click.echo(line)
     for line in lines(found["answers"]):
         click.echo(show.line_of(line) if not line.startswith(" ") else line)
     if found["nights"]:

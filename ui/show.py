@@ -86,6 +86,10 @@ def explain_text(found: "Found", asked: "Asked | None", answer: "Answer", thinki
     return "\n".join(lines)
 
 
+MOST_ALIKE = 10
+"""Files skipped for one reason that are named one by one: a .git folder holds thousands."""
+
+
 def report_text(report: "Report") -> str:
     """Return what a sync did, as plain text: the counts, then every file that is not as it should be."""
     states = ", ".join(f"{count} {state}" for state, count in report.by_state.items()) or "no files"
@@ -97,11 +101,22 @@ def report_text(report: "Report") -> str:
     if report.remark:
         lines.append(line_of(report.remark))
     lines += [f"  removed: {line_of(path)}" for path in report.removed]
-    for note in report.notes:
-        if note.reason:
-            lines.append(f"  {note.state}: {line_of(note.path)}: {line_of(note.reason)}")
-        lines += [f"  {line_of(note.path)}: lost {line_of(lost)}" for lost in note.pages_lost]
+    lines += remarks_text((note.state, note.path, note.reason) for note in report.notes if note.reason)
+    lines += [f"  {line_of(note.path)}: lost {line_of(lost)}" for note in report.notes for lost in note.pages_lost]
     return "\n".join(lines)
+
+
+def remarks_text(remarks: "Iterable[tuple[str, str, str]]") -> list[str]:
+    """Return a line per state, path and reason; one for all files that are skipped alike, where these are many."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for state, path, reason in remarks:
+        alike = ("skipped", reason) if state == "skipped" else (state, path)
+        lines.setdefault(alike, []).append(f"  {state}: {line_of(path)}: {line_of(reason)}")
+    return [
+        line
+        for (state, reason), each in lines.items()
+        for line in (each if len(each) <= MOST_ALIKE else [f"  {state}: {len(each)} files: {line_of(reason)}"])
+    ]
 
 
 def runs_text(runs: "Iterable[Run]") -> list[str]:
