@@ -31,7 +31,8 @@ TOPIC_WORDS = 6
 """Most words that the rule carries over: more drown those of the question."""
 REWRITE_S = 8.0
 """A model that has not rewritten the question within this time is not waited for; the rule is used. Seconds."""
-REWRITE_TOKENS = 120
+REWRITE_TOKENS = 512
+"""Thinking included: a model that always thinks first needs some for that."""
 MOST_CHARACTERS = 400
 """A longer rewritten question is no question."""
 _BACK = frozenset(

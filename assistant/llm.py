@@ -38,7 +38,7 @@ Messages = Sequence[Mapping[str, str]]
 """Each with its role (system, user or assistant) and its content."""
 
 _TICK_S = 0.5
-_COUNT_S = 2.0
+_COUNT_S = 0.5
 _DEFAULT_CONTEXT = 4096
 
 
@@ -138,6 +138,8 @@ class LanguageModel:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if settings.llm_reasoning_effort:
+            body["reasoning_effort"] = settings.llm_reasoning_effort
         if schema is not None:
             form = {"name": "answer", "schema": schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}

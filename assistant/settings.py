@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -52,6 +53,9 @@ class AssistantSettings(IngestSettings):
 
     llm_seed: int = 0
     """Makes sampling repeatable where the server can."""
+
+    llm_reasoning_effort: Literal["", "none", "minimal", "low", "medium", "high", "xhigh", "max"] = ""
+    """How much a reasoning model thinks first; empty: as the server has it."""
 
     review_retention: float = Field(default=0.9, ge=0.7, le=0.99)
     """Chance of recall at which an item comes back: higher means more reviews."""

@@ -98,7 +98,8 @@ def send(settings: IngestSettings, trace: Trace) -> None:
         OSError: It can't be written.
     """
     if on(settings):
-        _put(settings, {"trace": asdict(replace(trace, user=_user(trace.user)))})
+        named = replace(trace, user=_user(trace.user), session=_user(trace.session))
+        _put(settings, {"trace": asdict(named)})
 
 
 def score(settings: IngestSettings, trace: str, name: str, value: float, comment: str = "") -> None:
@@ -149,6 +150,11 @@ def folder_of(settings: IngestSettings) -> Path:
 def waiting(settings: IngestSettings) -> list[Path]:
     """Return what waits to be sent, oldest first."""
     return sorted(folder_of(settings).glob("*.json"))
+
+
+def failed(settings: IngestSettings) -> bool:
+    """Return whether Langfuse did not take what was sent to it last."""
+    return (folder_of(settings) / "failed").exists()
 
 
 def _put(settings: IngestSettings, record: Mapping[str, Any]) -> None:

@@ -65,6 +65,7 @@ class FakeServer(ThreadingHTTPServer):
         pause: float = 0.0,
         models_pause: float = 0.0,
         tokenizes: bool = True,
+        tokenize_pause: float = 0.0,
         retry_after: str = "0",
         host: str = "127.0.0.1",
         tls: ssl.SSLContext | None = None,
@@ -82,6 +83,7 @@ class FakeServer(ThreadingHTTPServer):
             pause: Seconds before each token.
             models_pause: Seconds before /v1/models answers.
             tokenizes: Whether /tokenize is there.
+            tokenize_pause: Seconds before it answers.
             retry_after: Header sent with 429 and 503.
             host: Loopback address, of version 4 or 6.
             tls: Speak https.
@@ -89,7 +91,7 @@ class FakeServer(ThreadingHTTPServer):
         self.reply, self.fault, self.reasoning, self.models = reply, fault, reasoning, models
         self.context, self.key, self.pause, self.models_pause = context, key, pause, models_pause
         self.tells_context = tells_context
-        self.tokenizes, self.retry_after, self.tls = tokenizes, retry_after, tls
+        self.tokenizes, self.tokenize_pause, self.retry_after, self.tls = tokenizes, tokenize_pause, retry_after, tls
         self.requests: list[Request] = []
         self.disconnects = 0
         """Answers that a client did not wait for."""
@@ -151,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
                 limit = {"max_model_len": fake.context} if fake.context and fake.tells_context else {}
                 self._answer(200, {"object": "list", "data": [{"id": name, **limit} for name in fake.models]})
             elif self.path == "/tokenize" and fake.tokenizes:
+                self._wait(fake.tokenize_pause)
                 self._answer(200, {"count": _tokens(body.get("messages") or body["prompt"])})
             elif self.path == "/metrics":
                 self._answer(200, f"vllm:num_requests_running {fake.running}\nvllm:num_requests_waiting 0\n")
@@ -202,8 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
         replies = [fake.reply] if isinstance(fake.reply, str) else fake.reply
         text = replies(body["messages"]) if callable(replies) else replies[min(number, len(replies) - 1)]
         words, written = re.findall(r"\s*\S+\s*", text), 0
-        for thought in fake.reasoning.split():
+        for thought in fake.reasoning.split()[:most]:
             self._delta({"reasoning_content": f"{thought} "})
+            most -= 1
         for word in cycle([*words, "\n"]) if fault == "endless" else words[:most]:
             self._wait(fake.pause)
             self._delta({"content": word})

@@ -167,6 +167,17 @@ def test_a_model_that_goes_round_in_circles_is_stopped(corpus_settings: Assistan
     assert took < 1 + FIRST_S
 
 
+@pytest.mark.parametrize("fault", ["", "stall-before-first-token"])
+def test_a_server_that_counts_no_tokens_in_time_is_not_waited_for(
+    corpus_settings: AssistantSettings, fault: str
+) -> None:
+    with FakeServer(SAYS, fault=fault, tokenize_pause=60) as server:
+        done, took = ask(corpus_settings, server.url)
+        assert [request.path for request in server.requests].count("/tokenize") == 1
+    assert done.outcome == ("quoted" if fault else "answered")
+    assert took < FIRST_S + 1
+
+
 def test_every_fault_of_the_fake_server_is_tried_here() -> None:
     listed = (Path(__file__).parent / "fake_openai.py").read_text().split("Its faults:")[1].split('"""')[0]
     named = set(re.findall(r"[a-z]+(?:-[a-z]+)+|302", re.sub(r"\(.*?\)", "", listed)))

@@ -147,6 +147,13 @@ def test_the_model_is_given_the_past_between_passages_and_question(corpus_settin
     )
 
 
+def test_a_model_that_thinks_first_rewrites_too(corpus_settings: AssistantSettings) -> None:
+    thoughts = " ".join(f"thought-{number}" for number in range(300))
+    with FakeServer('{"question": "How does FSDP differ from DDP?"}', reasoning=thoughts) as server:
+        model = with_model(corpus_settings, server)[1]
+        assert standalone("And how does it differ from DDP?", [FSDP], model) == "How does FSDP differ from DDP?"
+
+
 def test_a_conversation_comes_back_from_the_journal(corpus_settings: AssistantSettings, tmp_path: Path) -> None:
     settings = corpus_settings.model_copy(update={"learner": tmp_path.name})
     journal = Journal.of(settings)

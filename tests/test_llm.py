@@ -318,6 +318,13 @@ def test_an_answer_comes_piece_by_piece_and_ends_with_its_reason_and_usage() -> 
     assert deltas[-1].usage == Usage(prompt_tokens=5, completion_tokens=5, cached_tokens=0)
 
 
+def test_how_much_a_model_thinks_is_said_where_it_is_set() -> None:
+    with FakeServer() as server:
+        for effort in ("", "low"):
+            list(model_at(server, llm_reasoning_effort=effort).stream(ASK))
+    assert [chat.get("reasoning_effort") for chat in server.chats] == [None, "low"]
+
+
 def test_the_request_is_repeatable_bounded_and_asks_for_usage() -> None:
     with FakeServer() as server:
         model = model_at(server, llm_seed=7)

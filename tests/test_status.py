@@ -1,4 +1,7 @@
+from pydantic import SecretStr
+
 from assistant.settings import AssistantSettings
+from ingest import trace
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.conftest import NOBODY
@@ -50,3 +53,20 @@ def test_many_files_skipped_alike_are_one_line_and_failed_ones_are_named() -> No
     ]
     assert len(lines) == 14
     assert remarks_text(hidden[:10])[9] == "  skipped: .git/9: hidden"
+
+
+def test_traces_that_do_not_arrive_are_told_of(settings: AssistantSettings) -> None:
+    assert gather(Shelf(settings), settings)["traces"] == ""
+    keys = {
+        "langfuse_public_key": "pk",
+        "langfuse_secret_key": SecretStr("sk-1"),
+        "langfuse_host": "http://127.0.0.1:9",
+    }
+    traced = settings.model_copy(update=keys)
+    assert gather(Shelf(traced), traced)["traces"] == "sent to http://127.0.0.1:9"
+    (settings.home / "traces").mkdir(parents=True)
+    (settings.home / "traces" / "failed").touch()
+    trace.score(traced, "a" * 32, "thumb", 1.0)
+    assert gather(Shelf(traced), traced)["traces"] == (
+        "sent to http://127.0.0.1:9; 1 wait to be sent, the last ones were not taken: check STUDY_LANGFUSE_*"
+    )

@@ -170,7 +170,7 @@ def test_secrets_and_signs_of_persons_neither_wait_nor_leave(tmp_path: Path) -> 
         (tmp_path / "traces").mkdir()
         (tmp_path / "traces" / "failed").touch()  # so that it waits
         root = Step("answer", 1.0, 2.0, input=text, output={"deep": [text]}, metadata={"notice": text}, error=text)
-        trace.send(settings, Trace("c" * 32, root, user="anna@example.org"))
+        trace.send(settings, Trace("c" * 32, root, user="anna@example.org", session="anna@example.org-3"))
         (waiting,) = trace.waiting(settings)
         held = waiting.read_text()
         (tmp_path / "traces" / "failed").unlink()
@@ -181,7 +181,10 @@ def test_secrets_and_signs_of_persons_neither_wait_nor_leave(tmp_path: Path) -> 
         assert part not in held
         assert part not in sent
     assert "write to [e-mail hidden] or [phone hidden]; [Langfuse key hidden]" in held
-    assert attributes(server.named("answer"))["user.id"].startswith("learner ")
+    told = attributes(server.named("answer"))
+    assert told["user.id"].startswith("learner ")
+    assert told["session.id"].startswith("learner ")
+    assert told["session.id"] != told["user.id"]  # so one learner's conversation is not another's
 
 
 def test_the_last_mask_sees_the_spans_of_other_libraries_too() -> None:

@@ -189,6 +189,7 @@ def status(as_json: bool) -> None:
     rows.append(("files", ", ".join(f"{count} {state}" for state, count in found["by_state"].items()) or "none"))
     rows.append(("courses", ", ".join(show.line_of(name) for name in found["courses"]) or "none"))
     rows += [("chunks", str(found["chunks"])), ("model server", show.line_of(found["model_server"]))]
+    rows += [("traces", show.line_of(found["traces"]))] if found["traces"] else []
     rows.append(("refusal", "calibrated" if found["calibration"] else "off: run ask calibrate"))
     click.echo(show.table(rows))
     for line in show.remarks_text(

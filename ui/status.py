@@ -6,6 +6,7 @@ from typing import Any
 
 from assistant.refuse import load_calibration
 from assistant.settings import AssistantSettings
+from ingest import trace
 from ingest.shelf import Shelf
 from ui import figures
 from ui.nightly import last_nights
@@ -33,8 +34,19 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
             if note.reason or note.lost
         ],
         "model_server": found.reason if isinstance(found, Absent) else f"{found.name} at {settings.llm_url}",
+        "traces": _traces(settings),
         "calibration": calibration.measured if calibration else "",
         "runs": [asdict(run) for run in ledger.runs(5)],
         "nights": last_nights(shelf.folder, 5),
         "answers": figures.gather(settings),
     }
+
+
+def _traces(settings: AssistantSettings) -> str:
+    """Return where traces go, and whether they arrive; empty where tracing is off."""
+    if not trace.on(settings):
+        return ""
+    count = len(trace.waiting(settings))
+    waiting = f"; {count} wait to be sent" if count else ""
+    refused = ", the last ones were not taken: check STUDY_LANGFUSE_*" if trace.failed(settings) else ""
+    return f"sent to {settings.langfuse_host.rpartition('@')[2]}{waiting}{refused}"
