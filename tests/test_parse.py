@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest import read, walk
+from ingest import parse, read, walk
 from ingest.errors import NotIndexed, Unreadable
 from ingest.read import Block, Document
 from ingest.shelf import Shelf
@@ -17,6 +17,14 @@ from tests.folders import Folder, age, broken, check, reasons, rows, states
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
+
+
+def test_a_text_that_no_course_has_is_not_indexed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "MOST_TEXT", 1000)
+    folder.write(long="x" * 1001, right="y " * 499)
+    report = sync(folder.shelf)
+    assert states(report) == {"long.md": "skipped", "right.md": "indexed"}
+    assert reasons(report)["long.md"] == "holds 1,001 characters of text, more than 1,000; split it"
 
 
 def test_every_file_has_a_state_and_a_reason(folder: Folder, tmp_path: Path) -> None:
