@@ -37,6 +37,10 @@ KINDS = (MCQ, TRUE_FALSE, ORDERING, CLOZE)
 CHOICES = (MCQ, TRUE_FALSE)
 A_TURN = 3
 """Questions that are made for one objective before the next has its turn."""
+QUESTIONS = 30
+"""Of a plan that leads to no exam."""
+MINUTES = 1.2
+"""For a question of such a plan: as NVIDIA's associate exams have it, 50 questions in 60 minutes."""
 TIME_UP, ENDED, DONE = "the time is up", "the learner ended it", "every question was answered"
 
 
@@ -110,6 +114,13 @@ class Result:
 
 
 # --------------------------------------------------------------------------------------------------------- choosing
+
+
+def usual(blueprint: Blueprint, n: int = 0) -> tuple[int, float]:
+    """Return how many questions the real exam has (or `n`, where that is given), and the minutes for so many."""
+    real = blueprint.exam
+    n = n or (real.questions if real else QUESTIONS)
+    return n, round(n * (real.minutes / real.questions if real else MINUTES), 1)
 
 
 def quotas(weights: Mapping[str, float], n: int) -> dict[str, int]:
@@ -329,12 +340,13 @@ class Exam:
         return cls(reviews, rows[0], clock=clock)
 
     @classmethod
-    def every(cls, reviews: Reviews, since: float) -> "list[Exam]":
-        """Return the exams that ended at a time (seconds since the epoch) or later, oldest first."""
+    def every(cls, reviews: Reviews, since: float, until: float) -> "list[Exam]":
+        """Return the exams that ended between two times (seconds since the epoch), oldest first."""
         rows = reviews.journal.rows(
             "SELECT id, begun, plan, title, minutes, domains, questions FROM exams JOIN exam_ends ON exam = id "
-            "WHERE at >= ? ORDER BY at",
+            "WHERE at >= ? AND at <= ? ORDER BY at",
             since,
+            until,
         )
         return [cls(reviews, row) for row in rows]
 

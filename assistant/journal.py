@@ -362,6 +362,11 @@ def folder_of(settings: AssistantSettings) -> Path:
     return settings.home.expanduser().resolve() / "learners" / settings.learner
 
 
+def learners_in(home: Path) -> list[str]:
+    """Return the names of those who keep a journal in an installation."""
+    return sorted(path.parent.name for path in (home.expanduser() / "learners").glob("*/journal.db"))
+
+
 def _kept(row: tuple[Any, ...]) -> Kept:
     return Kept(*row[:11], *(json.loads(value) for value in row[11:]))
 

@@ -16,12 +16,15 @@ import click
 
 from ui import open as opening
 from ui.add import add
+from ui.cert import cert
 from ui.chat import chat
 from ui.deck import export, import_
 from ui.evaluate import evaluate
 from ui.exam import exam
 from ui.feedback import feedback
 from ui.group import Group
+from ui.learners import learners
+from ui.log import log
 from ui.nightly import night_line, nightly
 from ui.plan import plan
 from ui.quiz import quiz
@@ -250,6 +253,9 @@ main.add_command(nightly)
 main.add_command(export)
 main.add_command(import_)
 main.add_command(exam)
+main.add_command(cert)
+main.add_command(learners)
+main.add_command(log)
 main.add_command(plan)
 main.add_command(quiz)
 main.add_command(review)

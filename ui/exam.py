@@ -9,15 +9,9 @@ import click
 from ui.show import line_of
 
 if TYPE_CHECKING:
-    from assistant.blueprint import Blueprint
     from assistant.exam import Exam, Part, Result
     from assistant.review import Reviews
     from ui.settings import UiSettings
-
-DEFAULT_QUESTIONS = 30
-"""Of a plan that leads to no exam."""
-MINUTES_A_QUESTION = 1.2
-"""As NVIDIA's associate exams have it: 50 questions in 60 minutes."""
 
 
 @click.command()
@@ -95,7 +89,7 @@ def _begun(
     use_model: bool,
 ) -> "Exam":
     from assistant.blueprint import find
-    from assistant.exam import Exam, choose, supply
+    from assistant.exam import Exam, choose, supply, usual
     from assistant.items import Item
     from assistant.plan import last_answers
     from ui import open as opening
@@ -107,7 +101,7 @@ def _begun(
     shelf = opening.shelf(settings)
     opening.index_first(shelf)
     coverage, items = opened(blueprint, shelf, settings)
-    n = wanted or (blueprint.exam.questions if blueprint.exam else DEFAULT_QUESTIONS)
+    n, _ = usual(blueprint, wanted or 0)
     model = model_or_none(settings) if use_model else None
     made = 0
     for one in supply(blueprint, coverage, shelf, settings, items, n, model=model):
@@ -126,12 +120,7 @@ def _begun(
             "the domain with the fewest decides: see ask plan",
             err=True,
         )
-    return Exam.begin(reviews, blueprint, chosen, minutes or round(_pace(blueprint) * len(chosen), 1))
-
-
-def _pace(blueprint: "Blueprint") -> float:
-    """Return the minutes that the real exam gives a question."""
-    return blueprint.exam.minutes / blueprint.exam.questions if blueprint.exam else MINUTES_A_QUESTION
+    return Exam.begin(reviews, blueprint, chosen, minutes or usual(blueprint, len(chosen))[1])
 
 
 def _sit(sitting: "Exam", *, err: bool) -> bool:

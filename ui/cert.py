@@ -1,0 +1,156 @@
+"""The command `ask cert`: certificates that you plan, have booked, or have earned."""
+
+import calendar
+import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from ui.show import line_of
+
+if TYPE_CHECKING:
+    from assistant.blueprint import Certificate
+    from assistant.decide import Decisions
+    from ui.settings import UiSettings
+
+DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group("cert")
+def cert() -> None:
+    """Keep your certificates: planned, booked, earned, expiring.
+
+    ID is that of a plan's certificate (nca-aiio), or any word of yours.
+
+    \b
+    Examples:
+      ask cert add nca-aiio --day 2026-12-18
+      ask cert book nca-aiio 2026-12-18
+      ask cert earn nca-aiio 2026-12-18
+      ask cert list
+    """
+
+
+@cert.command()
+@click.argument("id_", metavar="ID")
+@click.option("--title", default="", help="What it is called; a plan's certificate has its title.")
+@click.option("--day", type=DATE, help="When you mean to take it.")
+def add(id_: str, title: str, day: datetime.datetime | None) -> None:
+    """Plan to take certificate ID."""
+    _decide(id_, "planned", title, day, None)
+
+
+@cert.command()
+@click.argument("id_", metavar="ID")
+@click.argument("day", type=DATE)
+def book(id_: str, day: datetime.datetime) -> None:
+    """Its exam is booked for DAY."""
+    _decide(id_, "booked", "", day, None)
+
+
+@cert.command()
+@click.argument("id_", metavar="ID")
+@click.argument("day", type=DATE)
+@click.option("--expires", type=DATE, help="When it ends; as the plan says how long it is valid, if left out.")
+def earn(id_: str, day: datetime.datetime, expires: datetime.datetime | None) -> None:
+    """It was earned on DAY."""
+    if expires and expires <= day:
+        raise click.UsageError("it must expire after the day on which it was earned")
+    _decide(id_, "earned", "", day, expires)
+
+
+@cert.command()
+@click.argument("id_", metavar="ID")
+def drop(id_: str) -> None:
+    """Take certificate ID off the list."""
+    _, decisions = _opened()
+    decisions.certificate(id_)
+    decisions.certify(id_, "dropped")
+    click.echo(f"{line_of(id_)} is off the list")
+
+
+@cert.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def list_(as_json: bool) -> None:
+    """Show your certificates, and those of the plans that you have begun."""
+    from assistant.blueprint import find
+    from assistant.decide import DROPPED
+    from ui import open as opening
+
+    settings, decisions = _opened()
+    today = datetime.date.today()
+    held = [one for one in decisions.certificates() if one.state != DROPPED]
+    spoken_of = {one.id for one in decisions.certificates()}
+    offered = [one for name in decisions.begun() for one in find(name, settings.home).certificates]
+    suggested = [one for one in offered if one.id not in spoken_of]
+    if as_json:
+        opening.print_json(
+            {
+                "certificates": [
+                    {
+                        "id": one.id,
+                        "title": one.title,
+                        "state": one.told(today),
+                        "day": str(one.day) if one.day else None,
+                        "expires": str(one.expires) if one.expires else None,
+                    }
+                    for one in held
+                ],
+                "suggested": [one.id for one in suggested],
+            }
+        )
+        return
+    for one in held:
+        day = f" {one.day}" if one.day else ""
+        ends = f", until {one.expires}" if one.expires else ""
+        click.echo(f"{one.told(today):<9}{day}{ends}  {line_of(one.title)} ({line_of(one.id)})")
+    for offer in suggested:
+        click.echo(f"{'in a plan':<9}  {line_of(offer.title)} ({offer.id}): ask cert add {offer.id}")
+    if not held and not suggested:
+        click.echo("no certificate yet; plan one: ask cert add ID --title TITLE --day DATE")
+
+
+def _opened() -> "tuple[UiSettings, Decisions]":
+    from assistant.decide import Decisions
+    from assistant.journal import Journal
+    from ui import open as opening
+
+    settings = opening.settings()
+    return settings, Decisions(Journal.of(settings))
+
+
+def _decide(id_: str, state: str, title: str, day: datetime.datetime | None, expires: datetime.datetime | None) -> None:
+    settings, decisions = _opened()
+    known = _known(settings, id_)
+    on = day.date() if day else None
+    ends = expires.date() if expires else None
+    if state == "earned" and on and ends is None and known and known.valid_months:
+        ends = months_later(on, known.valid_months)
+    spoken_of = {one.id for one in decisions.certificates()}
+    named = title or (known.title if known and id_ not in spoken_of else "")
+    decisions.certify(id_, state, title=named, day=on, expires=ends)
+    held = decisions.certificate(id_)
+    until = f", valid until {held.expires}" if held.expires else ""
+    click.echo(f"{line_of(held.title)}: {held.state}{f' {held.day}' if held.day else ''}{until}")
+
+
+def _known(settings: "UiSettings", id_: str) -> "Certificate | None":
+    """Return a plan's certificate of that name."""
+    from assistant.blueprint import find, named
+    from assistant.errors import BlueprintRejected
+
+    for name in named(settings.home):
+        try:
+            every = find(name, settings.home).certificates
+        except BlueprintRejected:  # another plan may have it; ask plan says what is wrong with this one
+            continue
+        if found := next((one for one in every if one.id == id_), None):
+            return found
+    return None
+
+
+def months_later(day: datetime.date, months: int) -> datetime.date:
+    """Return the same day so many months later; the last of the month where it has no such day."""
+    years, month = divmod(day.month - 1 + months, 12)
+    year, month = day.year + years, month + 1
+    return datetime.date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
