@@ -72,8 +72,8 @@ class Standing:
     mastery: float
     """0 to 1, see above."""
     recall: float | None
-    """Mean chance that what was answered is recalled on the plan's last day, without reviews until then; None: nothing
-    was answered."""
+    """Mean chance that what was answered is recalled on the plan's last day, without reviews until then, by FSRS; what
+    was last answered wrongly counts as 0. None: nothing was answered."""
     items: int
     """Questions that are there."""
     answered: int
@@ -250,7 +250,7 @@ def stand(
         for one in blueprint.objectives
     )
     due = len(reviews.due({item.id for item in items}))
-    of_today = [review.item for review in log if datetime.date.fromtimestamp(review.at) == today]
+    of_today = [review for review in log if datetime.date.fromtimestamp(review.at) == today]
     squeezed = (ends - start).days + 1 < blueprint.days
     phases = _stretches(blueprint, standings, decided, start, ends, today)
     plan = Plan(
@@ -278,7 +278,8 @@ def stand(
         behind=_behind(phases, standings, today) if decided.start else (),
         generation=coverage.generation,
     )
-    touched = {id_ for id_, found in of.items() if any(item.id in of_today for item in found)}
+    learnt = {review.item for review in of_today if review.source == "quiz"}
+    touched = {id_ for id_, found in of.items() if any(item.id in learnt for item in found)}
     return replace(plan, tasks=tuple(_tasks(plan, coverage, decided, touched, seconds_a_question(log))))
 
 
@@ -334,6 +335,7 @@ def _standing(
     weight: float,
 ) -> Standing:
     answered = [item for item in items if item.id in last]
+    right = [item for item in answered if is_right(last[item.id])]
     state = DONE if mastered >= MASTERED else LEARNING if answered else NEW if found.covered else GAP
     return Standing(
         id=one.id,
@@ -343,10 +345,10 @@ def _standing(
         weight=weight,
         state=state,
         mastery=mastered,
-        recall=sum(later[item.id] for item in answered) / len(answered) if answered else None,
+        recall=sum(later[item.id] for item in right) / len(answered) if answered else None,
         items=len(items),
         answered=len(answered),
-        right=sum(is_right(last[item.id]) for item in answered),
+        right=len(right),
         read=tuple(dict.fromkeys(Reading(passage.path, passage.locator) for passage in found.passages[:READ])),
     )
 

@@ -52,8 +52,8 @@ class World:
             "my-exam", 1, {"rdma": Covered(True, 0.9, (serving,)), "tiers": Covered(tiers, 0.9, (other,) * tiers)}
         )
 
-    def answer(self, number: int, *, right: bool, at: float | None = None) -> None:
-        self.reviews.add(self.items[number], GOOD if right else AGAIN, correct=right, at=at)
+    def answer(self, number: int, *, right: bool, at: float | None = None, source: str = "review") -> None:
+        self.reviews.add(self.items[number], GOOD if right else AGAIN, correct=right, at=at, source=source)
 
     def stand(self, minutes: int = 0) -> Plan:
         return stand(
@@ -120,6 +120,8 @@ def test_recall_on_the_exam_day_is_py_fsrss_own_and_what_was_never_asked_counts_
     assert plan.objectives[0].recall == pytest.approx(chance)
     assert plan.recall == pytest.approx(0.6 * chance)
     assert plan.objectives[1].recall is None
+    world.answer(1, right=False)
+    assert world.stand().objectives[0].recall == pytest.approx(chance / 2)  # what is wrong is not recalled
 
 
 # ------------------------------------------------------------------------------------------------------- today
@@ -160,7 +162,7 @@ def test_what_is_due_comes_first_and_no_day_is_longer_than_its_minutes(world: Wo
 
 def test_what_was_done_today_is_taken_off_and_another_objective_comes_up(world: World) -> None:
     for number in range(3):
-        world.answer(number, right=True)
+        world.answer(number, right=True, source="quiz")
     plan = world.stand(minutes=20)
     assert (plan.answered_today, tasks(plan)) == (3, [])  # rdma was studied today; tiers is of a later phase
 
