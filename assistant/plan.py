@@ -425,7 +425,8 @@ def _behind(phases: Sequence[Stretch], standings: Sequence[Standing], today: dat
         short = [one.id for one in standings if one.phase == phase.id and one.state not in (DONE, GAP)]
         if short:
             lines.append(f"{when}; not mastered: {', '.join(short)}")
-        lines += [f"{when}; not ticked: {mark.id} ({mark.text})" for mark in phase.marks if not mark.ticked]
+        if unticked := [mark.id for mark in phase.marks if not mark.ticked]:
+            lines.append(f"{when}; not ticked: {', '.join(unticked)}")
     return tuple(lines)
 
 
@@ -465,6 +466,7 @@ def _tasks(plan: Plan, coverage: Coverage, decided: Decided, touched: set[str], 
         left -= spent + took
         focus -= 1
     marks = [mark for phase in begun for mark in phase.marks if mark.kind == "lab" and not mark.ticked]
+    left = min(left, plan.minutes - sum(task.minutes for task in tasks))
     if marks and left >= LEAST_LAB:
         tasks.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
     gaps = sorted((one for one in of if one.state == GAP), key=_most_to_win)

@@ -80,10 +80,11 @@ def plan(
     for wanted in (*ticks, *unticks):
         if wanted not in marks:
             raise NoSuchMilestone(blueprint.id, wanted, marks)
-    first = decisions.of(blueprint.id).start
-    begins = start.date() if start else first
-    if exam and begins and exam.date() <= begins:
-        raise click.UsageError(f"the exam ({exam:%Y-%m-%d}) must be after the start ({begins})")
+    before = decisions.of(blueprint.id)
+    first = before.start
+    begins, ends = start.date() if start else first, exam.date() if exam else before.exam
+    if (start or exam) and begins and ends and ends <= begins:
+        raise click.UsageError(f"the exam ({ends}) must be after the start ({begins})")
     if start or (first is None and (exam or minutes or study)):
         decisions.start(blueprint.id, start.date() if start else datetime.date.today())
     if exam:
