@@ -4,6 +4,12 @@ StudyError                  (ingest.errors)
 ├── QuestionRejected        an empty or endless question
 ├── NoSuchCourse            a course that no note belongs to
 ├── NoSuchPlan              no plan has that name
+├── NoSuchMilestone         a plan has no milestone and no lab of that name
+├── NoSuchObjective         a plan has no objective of that name
+├── NoSuchCertificate       a certificate that was never spoken of
+├── NoExam                  no exam to go on with, or none with an answer to show
+├── ExamOver                its time is up, or every question was answered
+├── TooFewItems             the notes give too few questions for an exam
 ├── BlueprintRejected       a plan's file that does not keep to the format
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
@@ -13,12 +19,6 @@ StudyError                  (ingest.errors)
 ├── ItemsUnavailable        the file of the quiz items is locked, damaged or of a newer version of this program
 │   └── ItemsFull           no room on its disk
 ├── DeckUnreadable          a file of questions that can't be read
-├── NoSuchMilestone         a plan has no milestone and no lab of that name
-├── NoSuchObjective         a plan has no objective of that name
-├── NoSuchCertificate       a certificate that was never spoken of
-├── NoExam                  no exam to go on with, or none with an answer to show
-├── ExamOver                its time is up, or every question was answered
-├── TooFewItems             the notes give too few questions for an exam
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
 └── ServerError             the model server, or what it sent; keeps the text that had come until then

@@ -1,6 +1,22 @@
+from pathlib import Path
+
 import pytest
 
-from eval.bench_serve import Clock, Timing, at_once, rows, straight
+from assistant.settings import AssistantSettings
+from eval.bench_serve import (
+    QUESTIONS,
+    Clock,
+    Timing,
+    at_once,
+    ours,
+    request_of,
+    rows,
+    running_app,
+    straight,
+    through_app,
+)
+from eval.metrics import estimate
+from ingest.shelf import Shelf
 from tests.fake_openai import FakeServer
 
 
@@ -37,3 +53,28 @@ def test_a_row_has_means_and_the_interval_of_the_paired_difference() -> None:
         "| 1 | first token | 150.0 ms | 180.0 ms | +30.0 [+30.0, +30.0] | 200.0 ms | +50.0 [+50.0, +50.0] |",
         "| 1 | tokens/s each | 10.0 | 10.0 | +0.0 [+0.0, +0.0] | 5.0 | -5.0 [-5.0, -5.0] |",
     ]
+
+
+@pytest.mark.slow
+def test_what_we_add_ourselves_is_within_50_ms(corpus_settings: AssistantSettings, tmp_path: Path) -> None:
+    """The server computes nothing, so what is found is our own work and not a fight for the cores."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for inner in corpus_settings.home.iterdir():
+        if inner.name != "learners":
+            (home / inner.name).symlink_to(inner)
+    says = "DDP keeps a full copy of the model on every GPU, and FSDP keeps one shard of the parameters [1]."
+    with FakeServer(says, pause=0.02, context=8192) as server:
+        settings = corpus_settings.model_copy(
+            update={"home": home, "llm_url": server.url, "llm_connect_ms": 10_000, "llm_max_answer_tokens": 48}
+        )
+        shelf = Shelf(settings)
+        bodies = {question: request_of(question, shelf, settings) for question in QUESTIONS[:4]}
+        added: dict[str, list[float]] = {"answer": [], "API": []}
+        with running_app(settings, tmp_path) as (port, token):
+            through_app(QUESTIONS[0], port, token)
+            for question, body in list(bodies.items()) * 3:
+                bare = straight(("127.0.0.1", server.server_port), "", body).first_s
+                added["answer"].append(ours(question, shelf, settings).first_s - bare)
+                added["API"].append(through_app(question, port, token).first_s - bare)
+    assert {way: estimate(some).value < 0.05 for way, some in added.items()} == {"answer": True, "API": True}
