@@ -12,13 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant.blueprint import Blueprint, load
-from assistant.cover import Coverage, Covered, Serving
+from assistant.cover import Coverage, Covered, Serving, cover
 from assistant.errors import ExamOver, JournalUnavailable, NoExam, TooFewItems
-from assistant.exam import DONE, ENDED, TIME_UP, Exam, choose, quotas
-from assistant.items import Evidence, Item
+from assistant.exam import DONE, ENDED, TIME_UP, Exam, choose, quotas, supply
+from assistant.items import Evidence, Item, Items
 from assistant.journal import Journal
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+from ingest.sync import sync
+from tests.test_author import ANIMALS, METALS
+from tests.test_author import model as scripted
 from tests.test_blueprint import SMALL, written
 from tests.test_review import NOON, Clock
 from ui.cli import main
@@ -234,6 +238,39 @@ def test_no_acknowledged_answer_is_lost_when_the_exam_is_killed(
     found = Exam.last(reviews)
     assert found.answered >= acknowledged
     assert len({one.id for one in reviews.log()}) == len(reviews.log()) == found.answered
+
+
+# ---------------------------------------------------------------------------------------- what a model makes for it
+
+NORTH = "Walkers in the northern mountains cross three rivers and sleep in a hut of stone that is never locked. "
+SOUTH = "Boats to the southern islands leave at dawn, and wait in the harbour while a storm is on the sea. "
+TOLD = {
+    "networks": (NORTH, "Say what is guarded where walkers cross the rivers of the northern mountains.", 0),
+    "storage": (SOUTH, "Say what is guarded where boats to the southern islands wait in the harbour.", 5),
+}
+
+
+def test_questions_that_are_missing_are_made_by_the_model_for_the_domain_that_lacks_them(
+    settings: AssistantSettings, tmp_path: Path
+) -> None:
+    north, south = TOLD["networks"][1], TOLD["storage"][1]
+    text = SMALL.replace("Explain RDMA.", north).replace("Choose storage tiers.", south)
+    plan = load(written(tmp_path, text))
+    for domain, (filler, _, first) in TOLD.items():
+        parts = [
+            f"## Place {n}\n\n{filler * 3}The {ANIMALS[n]} of valley {n} guards a {METALS[n]} hammer.\n"
+            for n in range(first, first + 5)
+        ]
+        (settings.notes / f"{domain}.md").write_text("\n".join(parts))
+    shelf = Shelf(settings)
+    sync(shelf)
+    items, found = Items.of(shelf.folder), cover(plan, shelf, settings)
+    made = list(supply(plan, found, shelf, settings, items, 5, model=scripted()))
+    kept = [one for one in made if isinstance(one, Item)]
+    assert {one.made_by.split(",")[0] for one in kept} == {"model scripted"}
+    assert Counter(one.objective for one in kept) == {"my-exam/rdma": 3, "my-exam/tiers": 3}
+    assert Counter(one.domain for one in choose(plan, found, items.active(), 5)) == {"networks": 3, "storage": 2}
+    assert list(supply(plan, found, shelf, settings, items, 5, model=scripted())) == []
 
 
 # --------------------------------------------------------------------------------------------------- the command

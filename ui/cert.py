@@ -1,6 +1,5 @@
 """The command `ask cert`: certificates that you plan, have booked, or have earned."""
 
-import calendar
 import datetime
 from typing import TYPE_CHECKING
 
@@ -151,6 +150,8 @@ def _known(settings: "UiSettings", id_: str) -> "Certificate | None":
 
 def months_later(day: datetime.date, months: int) -> datetime.date:
     """Return the same day so many months later; the last of the month where it has no such day."""
+    from calendar import monthrange
+
     years, month = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month + 1
-    return datetime.date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+    return datetime.date(year, month, min(day.day, monthrange(year, month)[1]))
