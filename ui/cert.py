@@ -1,5 +1,6 @@
 """The command `ask cert`: certificates that you plan, have booked, or have earned."""
 
+import contextlib
 import datetime
 from typing import TYPE_CHECKING
 
@@ -74,13 +75,17 @@ def list_(as_json: bool) -> None:
     """Show your certificates, and those of the plans that you have begun."""
     from assistant.blueprint import find
     from assistant.decide import DROPPED
+    from assistant.errors import BlueprintRejected, NoSuchPlan
     from ui import open as opening
 
     settings, decisions = _opened()
     today = datetime.date.today()
     held = [one for one in decisions.certificates() if one.state != DROPPED]
     spoken_of = {one.id for one in decisions.certificates()}
-    offered = [one for name in decisions.begun() for one in find(name, settings.home).certificates]
+    offered: list[Certificate] = []
+    for name in decisions.begun():
+        with contextlib.suppress(NoSuchPlan, BlueprintRejected):  # ask plan says what is wrong with it
+            offered += find(name, settings.home).certificates
     suggested = [one for one in offered if one.id not in spoken_of]
     if as_json:
         opening.print_json(

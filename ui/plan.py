@@ -123,9 +123,15 @@ def opened(blueprint: "Blueprint", shelf: "Shelf", settings: "UiSettings") -> "t
 
 def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> None:
     from assistant.blueprint import find, named
+    from assistant.errors import BlueprintRejected
     from ui import open as opening
 
-    found = [(find(name, settings.home), decisions.of(name)) for name in named(settings.home)]
+    found = []
+    for name in named(settings.home):
+        try:
+            found.append((find(name, settings.home), decisions.of(name)))
+        except BlueprintRejected as error:
+            click.echo(f"left out: {line_of(str(error))}", err=True)
     if as_json:
         told = [
             {
