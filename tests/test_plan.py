@@ -333,9 +333,9 @@ def test_plans_are_listed_with_the_learners_own_and_those_begun(notes: Assistant
     assert ask("plan", "my-exam", "--start", "2026-11-20").exit_code == 0
     assert "my-exam\n  My exam (exam, 5 weeks; begun 2026-11-20)" in ask("plan").stdout
     (notes.home / "plans" / "broken.yaml").write_text("id: broken\n")
-    listed = ask("plan")
-    assert "My exam" in listed.stdout
-    assert "left out: " in listed.stderr
+    found = ask("plan")
+    assert "My exam" in found.stdout
+    assert "left out: " in found.stderr
     (notes.home / "plans" / "my-exam.yaml").unlink()
     assert ask("cert", "list").exit_code == 0
 
