@@ -246,7 +246,7 @@ def test_a_sync_started_elsewhere_shows(browser: Any, app: App) -> None:
 @WIDTHS
 def test_every_tab_fits_the_screen(browser: Any, app: App, width: int) -> None:
     with opened(browser, app, width=width) as page:
-        for name in ("Ask", "Quiz", "Review", "Plan", "Notes", "Quality"):
+        for name in ("Ask", "Quiz", "Review", "Plan", "Exam", "Notes", "Quality"):
             tab(page, name)
             page.wait_for_timeout(300)
             assert fits(page), name
@@ -444,3 +444,48 @@ def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, app: App) -> None
         tab(page, "Plan")
         page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
         assert "2099-01-01" in page.locator("#plan-page").inner_text()
+
+
+def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, app: App) -> None:
+    card = "#exam-card"
+    with opened(browser, app) as page:
+        tab(page, "Exam")
+        page.get_by_label("Questions (0: as the real one)").fill("4")
+        page.click("#exam-start")
+        page.wait_for_selector(f"{card} h2 small")
+        of = int(re.findall(r"0 of (\d+) answered", page.locator(f"{card} .clock").inner_text())[0])
+        assert of >= 2
+
+        def answer(number: int) -> None:
+            if page.locator(f"{card} .option").count():
+                page.keyboard.press("1")
+            else:
+                page.fill("#exam-answer textarea, #exam-answer input", "1 2 3 4")
+                page.keyboard.press("Enter")
+            page.wait_for_selector(f"{card}:has-text('{number} of {of} answered'), {card} h2:has-text('of {of} right')")
+            assert page.locator(f"{card} .verdict").count() == 0
+
+        answer(1)
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Exam")
+        page.click("#exam-resume")
+        page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
+        for number in range(2, of + 1):
+            answer(number)
+        page.wait_for_selector(f"{card} h2:has-text('of {of} right')")
+        assert page.locator(f"{card} tbody tr").count() == 4
+        if page.locator(f"{card} [data-do=miss]").count():
+            page.locator(f"{card} [data-do=miss]").first.click()
+            page.wait_for_selector("#exam-source mark")
+
+
+def test_an_exam_ends_when_its_time_is_up(browser: Any, app: App) -> None:
+    with opened(browser, app) as page:
+        tab(page, "Exam")
+        page.get_by_label("Questions (0: as the real one)").fill("4")
+        page.get_by_label("Minutes (0: in proportion)").fill("0.05")
+        page.click("#exam-start")
+        page.wait_for_selector("#exam-card [role=timer]")
+        page.wait_for_selector("#exam-card h2:has-text('right')")
+        assert "the time is up" in page.locator("#exam-card").inner_text()

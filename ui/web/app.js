@@ -45,6 +45,19 @@ window.study = {
   },
 };
 
+// The clock of an exam; when it has run down, the page asks what came of it.
+setInterval(() => {
+  for (const clock of document.querySelectorAll('[role=timer]')) {
+    if (!clock.ends) clock.ends = Date.now() + 1000 * clock.dataset.left;
+    const left = Math.max(0, Math.round((clock.ends - Date.now()) / 1000));
+    clock.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} left`;
+    if (!left && !clock.asked) {
+      clock.asked = true;
+      setTimeout(() => clock.closest('.card').querySelector('.up').click(), 500);
+    }
+  }
+}, 500);
+
 // 1–4, Enter and space press what they are written on, unless something is being typed.
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return;

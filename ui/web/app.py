@@ -7,6 +7,7 @@ import gradio as gr
 
 from ui.web.ask import AskTab
 from ui.web.desk import Desk
+from ui.web.exam import ExamTab
 from ui.web.notes import NotesTab
 from ui.web.plan import PlanTab
 from ui.web.quality import QualityTab
@@ -48,6 +49,8 @@ def build(desk: Desk) -> gr.Blocks:
                 review = ReviewTab(desk)
             with gr.Tab("Plan", id="plan-tab") as planning:
                 plan = PlanTab(desk)
+            with gr.Tab("Exam", id="exam-tab") as sitting:
+                exam = ExamTab(desk)
             with gr.Tab("Notes", id="notes-tab"):
                 notes = NotesTab(desk)
             with gr.Tab("Quality", id="quality-tab") as judging:
@@ -60,6 +63,7 @@ def build(desk: Desk) -> gr.Blocks:
             )
         plan.page.submit(lambda: gr.update(selected="quiz"), None, [tabs], **quiet)
         plan.page.submit(quiz.start_about, None, quiz.shown, **quiet)
+        sitting.select(exam.load, [exam.plan], [exam.plan], **quiet)
         planning.select(plan.load, [plan.name], plan.outputs, **quiet)
         reviewing.select(review.count, None, [review.due], **quiet)
         tabs.select(_on_notes, None, [notes.timer], **quiet)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TYPED = {SHORT, CLOZE, EXPLAIN, ORDERING}
 """Kinds that are answered in words."""
-_HINTS = {
+HINTS = {
     CLOZE: "What belongs into the blank?",
     SHORT: "Answer in a few words.",
     EXPLAIN: "Explain it in your own words.",
@@ -102,7 +102,7 @@ class QuestionsTab:
         return {
             self.card: question_html(item, len(of.outcomes) + 1),
             self.typing: gr.update(visible=typed),
-            self.box: gr.update(value="", label=_HINTS.get(item.kind, "Your answer"), autofocus=True),
+            self.box: gr.update(value="", label=HINTS.get(item.kind, "Your answer"), autofocus=True),
             self.side: _SIDE,
             self.round: of,
         }
