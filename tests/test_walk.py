@@ -48,11 +48,18 @@ def test_an_empty_folder_has_no_files(tmp_path: Path) -> None:
     assert walk(tmp_path).files == []
 
 
-@pytest.mark.parametrize("root", ["missing", "file.md", "link-to-nothing"])
-def test_a_root_that_is_no_folder_is_missing(tmp_path: Path, root: str) -> None:
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ("missing", "mount it, or set STUDY_NOTES"),
+        ("link-to-nothing", "mount it, or set STUDY_NOTES"),
+        ("file.md", r"file\.md is a file; set STUDY_NOTES to the folder that your notes are in"),
+    ],
+)
+def test_a_root_that_is_no_folder_is_missing(tmp_path: Path, root: str, told: str) -> None:
     make(tmp_path, "file.md")
     (tmp_path / "link-to-nothing").symlink_to("nothing")
-    with pytest.raises(NotesMissing, match="mount it, or set STUDY_NOTES"):
+    with pytest.raises(NotesMissing, match=told):
         walk(tmp_path / root)
 
 

@@ -80,6 +80,15 @@ def fits(page: Any) -> bool:
     return within
 
 
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory, corpus_home: Path) -> Iterator[App]:
+    """The whole starter course, and a learner who has done nothing yet."""
+    home = tmp_path_factory.mktemp("course") / "home"
+    shutil.copytree(corpus_home, home, symlinks=True)
+    with served(CORPUS, home, STUDY_LLM_URL=NOBODY) as running:
+        yield running
+
+
 @WIDTHS
 def test_a_number_in_an_answer_opens_the_exact_passage(browser: Any, app: App, width: int) -> None:
     with opened(browser, app, width=width) as page:
@@ -408,8 +417,8 @@ def test_an_answer_becomes_the_topic_of_a_quiz(browser: Any, app: App) -> None:
 
 
 @WIDTHS
-def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, app: App, width: int) -> None:
-    with opened(browser, app, width=width) as page:
+def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, course: App, width: int) -> None:
+    with opened(browser, course, width=width) as page:
         tab(page, "Plan")
         page.wait_for_selector("#plan-page .plan")
         page.locator("#plan-name input").click()
@@ -424,8 +433,8 @@ def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, app: App, wi
         page.wait_for_selector("#quiz-card h2 small")
 
 
-def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, app: App) -> None:
-    with opened(browser, app) as page:
+def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
         tab(page, "Plan")
         page.wait_for_selector("#plan-page .plan")
         page.get_by_role("button", name="Dates and minutes").click()
@@ -446,9 +455,9 @@ def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, app: App) -> None
         assert "2099-01-01" in page.locator("#plan-page").inner_text()
 
 
-def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, app: App) -> None:
+def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, course: App) -> None:
     card = "#exam-card"
-    with opened(browser, app) as page:
+    with opened(browser, course) as page:
         tab(page, "Exam")
         page.get_by_label("Questions (0: as the real one)").fill("4")
         page.click("#exam-start")
@@ -480,8 +489,8 @@ def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any
             page.wait_for_selector("#exam-source mark")
 
 
-def test_an_exam_ends_when_its_time_is_up(browser: Any, app: App) -> None:
-    with opened(browser, app) as page:
+def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
         tab(page, "Exam")
         page.get_by_label("Questions (0: as the real one)").fill("4")
         page.get_by_label("Minutes (0: in proportion)").fill("0.05")

@@ -48,12 +48,15 @@ window.study = {
 // The clock of an exam; when it has run down, the page asks what came of it.
 setInterval(() => {
   for (const clock of document.querySelectorAll('[role=timer]')) {
-    if (!clock.ends) clock.ends = Date.now() + 1000 * clock.dataset.left;
+    if (clock.from !== clock.dataset.left) {  // the same clock may be given another time
+      clock.from = clock.dataset.left;
+      clock.ends = Date.now() + 1000 * clock.from;
+    }
     const left = Math.max(0, Math.round((clock.ends - Date.now()) / 1000));
     clock.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')} left`;
-    if (!left && !clock.asked) {
-      clock.asked = true;
-      setTimeout(() => clock.closest('.card').querySelector('.up').click(), 500);
+    if (!left && Date.now() - (clock.asked || 0) > 2000) {
+      clock.asked = Date.now();
+      setTimeout(() => clock.closest('.card')?.querySelector('.up')?.click(), 500);
     }
   }
 }, 500);
