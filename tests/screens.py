@@ -42,7 +42,7 @@ def _shots(page: Any, app: App, save: Any) -> None:
         page.keyboard.press("1")
         page.wait_for_selector("#quiz-card .verdict")
     save("quiz")
-    for name in ("Review", "Plan", "Notes", "Quality"):
+    for name in ("Review", "Plan", "Exam", "Notes", "Quality"):
         tab(page, name)
         page.wait_for_timeout(1500)
         save(name.lower())

@@ -74,7 +74,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[App]
 def fits(page: Any) -> bool:
     """Return whether nothing that is shown is cut off at the right."""
     within: bool = page.evaluate(
-        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .question, #tree')]"
+        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .hood, .question, #tree')]"
         ".filter(one => one.offsetParent).every(one => one.getBoundingClientRect().right <= innerWidth)"
     )
     return within
@@ -188,11 +188,13 @@ def test_an_answer_can_be_copied_with_its_footnotes(browser: Any, app: App) -> N
     assert "[^1]: infrastructure/distributed-training.md, § " in copied
 
 
-def test_under_the_hood_shows_how_the_answer_came_about(browser: Any, app: App) -> None:
-    with opened(browser, app) as page:
+@WIDTHS
+def test_under_the_hood_shows_how_the_answer_came_about(browser: Any, app: App, width: int) -> None:
+    with opened(browser, app, width=width) as page:
         turn = ask(page, FSDP)
         turn.get_by_role("button", name="Under the hood").click()
         page.wait_for_selector("#panel .hood")
+        assert fits(page)
         assert page.locator("#panel .tokens code").all_inner_texts()[:3] == ["[CLS]", "how", "does"]
         assert page.locator("#panel tbody tr").count() == 12
         assert page.locator("#panel svg .question").count() == 1
