@@ -74,7 +74,8 @@ def app(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[App]
 def fits(page: Any) -> bool:
     """Return whether nothing that is shown is cut off at the right."""
     within: bool = page.evaluate(
-        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .hood, .question, #tree')]"
+        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .hood')]"
+        ".concat([...document.querySelectorAll('.question, .plan, #tree')])"
         ".filter(one => one.offsetParent).every(one => one.getBoundingClientRect().right <= innerWidth)"
     )
     return within
@@ -455,6 +456,9 @@ def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, course: App) -> N
         tab(page, "Plan")
         page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
         assert "2099-01-01" in page.locator("#plan-page").inner_text()
+        page.get_by_role("button", name="The week’s log").click()
+        page.get_by_role("button", name="Write it").click()
+        page.wait_for_function("document.querySelector('#week textarea').value.startsWith('# Progress, ')")
 
 
 def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, course: App) -> None:

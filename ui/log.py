@@ -58,7 +58,7 @@ def log(week: bool, days: int | None, until: datetime.datetime | None, markdown:
         told = {section.title: list(section.lines) for section in found.sections}
         opening.print_json({"first": str(found.first), "last": str(found.last), "sections": told})
     else:
-        click.echo(_markdown(found) if markdown else _text(found))
+        click.echo(markdown_of(found) if markdown else _text(found))
 
 
 def _text(found: "Progress") -> str:
@@ -68,7 +68,8 @@ def _text(found: "Progress") -> str:
     return "\n".join(lines)
 
 
-def _markdown(found: "Progress") -> str:
+def markdown_of(found: "Progress") -> str:
+    """Return a log as Markdown, to be pasted into a blog or a wiki."""
     lines = [f"# Progress, {found.first} to {found.last}"]
     for section in found.sections:
         lines += ["", f"## {section.title}", "", *(f"- {_escaped(line)}" for line in section.lines)]

@@ -9,7 +9,9 @@ import gradio as gr
 from assistant.blueprint import find, named
 from assistant.decide import Decisions, Held
 from assistant.plan import Mark, Plan, Reading, Standing, Stretch, Subject, Task, stand
+from assistant.progress import Followed, progress
 from ingest.errors import StudyError
+from ui.log import markdown_of
 from ui.plan import how_far, opened, task_text, when
 from ui.web.desk import Desk
 from ui.web.parts import CLICKS, Event, learner_of
@@ -40,9 +42,13 @@ class PlanTab:
             with gr.Column(scale=2, elem_classes="beside"):
                 self.side = gr.HTML(_SIDE, elem_id="plan-source")
                 self.certificates = gr.HTML(elem_id="certificates")
+                with gr.Accordion("The week’s log", open=False):
+                    self.write = gr.Button("Write it")
+                    self.log = gr.Textbox(label="Markdown", lines=10, max_lines=30, buttons=["copy"], elem_id="week")
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.outputs = [self.name, self.page, self.start, self.exam, self.minutes, self.certificates, self.told]
         self.name.input(self.shown, [self.name], self.outputs[1:], **quiet)
+        self.write.click(self.week, None, [self.log], **quiet)
         self.keep.click(self.decide, [self.name, self.start, self.exam, self.minutes], self.outputs[1:], **quiet)
         self.page.select(self.pressed, [self.name], [self.page, self.side], **quiet)
 
@@ -100,6 +106,20 @@ class PlanTab:
                 self._decisions(request).tick(name, pressed.text("mark"), done=pressed.text("done") == "yes")
             return plan_html(self._plan(name, request), ticked=pressed.text("mark")), gr.skip()
         return gr.skip(), gr.skip()
+
+    def week(self, request: gr.Request) -> str:
+        """Return what was done in the last seven days, as Markdown."""
+        desk, learner = self._desk, learner_of(request)
+        try:
+            followed = []
+            for name in self._decisions(request).begun():
+                blueprint = find(name, desk.settings.home)
+                followed.append(Followed(blueprint, opened(blueprint, desk.shelf, desk.settings)[0]))
+            items, today = desk.items().active(), datetime.date.today()
+            found = progress(desk.journal(learner), desk.reviews(learner), items, followed, last=today, days=7)
+        except StudyError as error:
+            return str(error)
+        return markdown_of(found)
 
     def _decisions(self, request: gr.Request) -> Decisions:
         return Decisions(self._desk.journal(learner_of(request)))
