@@ -58,12 +58,32 @@ def test_a_folder_that_is_gone_is_made_again(folder: Folder) -> None:
     assert (folder.path / "course" / "b.md").read_text() == "two"
 
 
-@pytest.mark.parametrize("path", ["", ".", "../outside.md", "course/../../outside.md", "/etc/hostname"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "../outside.md",
+        "course/../../outside.md",
+        "/etc/hostname",
+        "../notes/a.md",
+        ".git/config",
+        "course/../a.md",
+    ],
+)
 def test_nothing_outside_the_notes_is_touched(folder: Folder, path: str) -> None:
     (folder.path.parent / "outside.md").write_text("mine")
+    (folder.path / ".git").mkdir()
+    (folder.path / ".git" / "config").write_text("x")
+    trash = Trash(folder.shelf)
+    id_ = trash.delete("a.md")
+    trash.restore(id_, "a.md")
     with pytest.raises(PathOutsideNotes):
-        Trash(folder.shelf).delete(path)
+        trash.delete(path)
+    with pytest.raises(PathOutsideNotes):
+        trash.restore(id_, path)
     assert (folder.path.parent / "outside.md").read_text() == "mine"
+    assert (folder.path / "a.md").read_text() == "one"
 
 
 def test_a_link_is_left_alone(folder: Folder) -> None:

@@ -466,8 +466,10 @@ def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any
     with opened(browser, course) as page:
         tab(page, "Exam")
         page.get_by_label("Questions (0: as the real one)").fill("4")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
         page.click("#exam-start")
-        page.wait_for_selector(f"{card} h2 small")
+        page.wait_for_selector(f"{card} h2 small", timeout=60_000)
         of = int(re.findall(r"0 of (\d+) answered", page.locator(f"{card} .clock").inner_text())[0])
         assert of >= 2
 
@@ -500,7 +502,9 @@ def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
         tab(page, "Exam")
         page.get_by_label("Questions (0: as the real one)").fill("4")
         page.get_by_label("Minutes (0: in proportion)").fill("0.05")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
         page.click("#exam-start")
-        page.wait_for_selector("#exam-card [role=timer]")
+        page.wait_for_selector("#exam-card [role=timer]", timeout=60_000)
         page.wait_for_selector("#exam-card h2:has-text('right')")
         assert "the time is up" in page.locator("#exam-card").inner_text()

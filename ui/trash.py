@@ -108,7 +108,9 @@ class Trash:
     def _inside(self, path: str) -> Path:
         found = self._notes / path
         whole = Path(os.path.realpath(found))
-        if not path or whole == self._notes or not whole.is_relative_to(self._notes) or found.is_symlink():
+        parts = path.split("/")
+        odd = any(part in ("", ".", "..") or part.startswith(".") for part in parts)
+        if odd or not whole.is_relative_to(self._notes) or found.is_symlink():
             raise PathOutsideNotes(Path(path), self._notes)
         return found
 

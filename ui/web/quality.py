@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from assistant.figures import Figures, Spread, figures
+from assistant.journal import folder_of
 from eval import report
 from eval.runs import Run, Runs
 from ingest.errors import StudyError
@@ -39,24 +40,30 @@ class QualityTab:
         """Show the index and the model in use, the latencies, and the last run."""
         try:
             use = use_html(self._desk, learner_of(request))
-            runs = self._runs()
+            runs = self._runs(request)
         except StudyError as error:
             return f'<p class="failed" role="alert">{escaped(str(error))}</p>', gr.skip(), gr.skip()
         if not runs:
             return use, gr.update(choices=[], visible=False), _NONE
         names = [(f"{Path(run.cases).stem}, {run.id[:8]} {run.id[9:13]}", run.id) for run in runs]
-        return use, gr.update(choices=names, value=runs[0].id, visible=True), self.chosen(runs[0].id)
+        return use, gr.update(choices=names, value=runs[0].id, visible=True), self.chosen(runs[0].id, request)
 
-    def chosen(self, run: str) -> str:
+    def chosen(self, run: str, request: gr.Request) -> str:
         """Show one run."""
+        if run not in {one.id for one in self._runs(request)}:
+            return _NONE
         try:
             return _page(self._desk.settings.home.expanduser(), run)
         except StudyError as error:
             return f'<p class="failed" role="alert">{escaped(str(error))}</p>'
 
-    def _runs(self) -> list[Run]:
-        with closing(Runs(self._desk.settings.home.expanduser())) as runs:
-            return runs.last(RUNS)
+    def _runs(self, request: gr.Request) -> list[Run]:
+        """Return the last runs, without those of other learners' own cases."""
+        settings = self._desk.of(learner_of(request))
+        own, every = folder_of(settings), folder_of(settings).parent
+        with closing(Runs(settings.home.expanduser())) as runs:
+            found = runs.last(RUNS)
+        return [run for run in found if (path := Path(run.cases)).is_relative_to(own) or not path.is_relative_to(every)]
 
 
 @lru_cache(maxsize=8)
