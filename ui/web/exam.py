@@ -14,7 +14,7 @@ from ui.plan import opened
 from ui.web.desk import Desk
 from ui.web.parts import KEYS, Event, learner_of
 from ui.web.questions import HINTS, TYPED, question_html
-from ui.web.render import escaped
+from ui.web.render import escaped, failed
 from ui.web.source import source_html
 
 _EMPTY = (
@@ -81,7 +81,7 @@ class ExamTab:
             exam = Exam.begin(reviews, blueprint, chosen, float(minutes or 0) or usual(blueprint, len(chosen))[1])
             yield self._show(exam)
         except StudyError as error:
-            yield {self.card: _failed(str(error)), self.exam: None}
+            yield {self.card: failed(str(error)), self.exam: None}
 
     def resume(self, request: gr.Request) -> dict[Any, Any]:
         """Go on with the exam that was left."""
@@ -90,7 +90,7 @@ class ExamTab:
         except NoExam:
             return {self.card: '<section class="question empty"><p>No exam waits to be gone on with.</p></section>'}
         except StudyError as error:
-            return {self.card: _failed(str(error))}
+            return {self.card: failed(str(error))}
 
     def typed(self, given: str, exam: Exam | None) -> dict[Any, Any]:
         """Keep what was typed."""
@@ -119,7 +119,7 @@ class ExamTab:
         except ExamOver:
             pass  # the time was up; the result says so
         except StudyError as error:
-            return {self.card: _failed(str(error)), self.exam: exam}
+            return {self.card: failed(str(error)), self.exam: exam}
         return self._show(exam)
 
     def _show(self, exam: Exam) -> dict[Any, Any]:
@@ -181,7 +181,3 @@ def _cited(miss: Miss, exam: Exam) -> dict[str, Any]:
     version = exam.questions[miss.number - 1].item.evidence.version
     names = ("path", "locator", "quote", "start", "end")
     return {name: getattr(miss, name) for name in names} | {"text": miss.quote, "heading": "", "version": version}
-
-
-def _failed(reason: str) -> str:
-    return f'<p class="failed" role="alert">{escaped(reason)}</p>'

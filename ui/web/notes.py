@@ -15,7 +15,7 @@ from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
 from ui.web.desk import Desk, Syncing
 from ui.web.parts import CLICKS, Event
-from ui.web.render import escaped
+from ui.web.render import escaped, failed, remark
 from ui.web.source import note_html
 
 TICK = 1.0
@@ -116,7 +116,7 @@ class NotesTab:
         try:
             return syncing_html(self._desk.sync(**options), 0)
         except StudyError as error:
-            return _remark(str(error))
+            return remark(str(error))
 
     def upload(self, files: list[str] | None, course: str | None) -> tuple[Any, ...]:
         """Take files into the folder, and sync."""
@@ -131,7 +131,7 @@ class NotesTab:
                 most_mb=settings.max_file_mb,
             )
         except (StudyError, OSError) as error:
-            return None, _remark(str(error)), gr.skip()
+            return None, remark(str(error)), gr.skip()
         return None, uploaded_html(taken), self.start() if any(one.path for one in taken) else gr.skip()
 
     def read(self, event: gr.EventData) -> tuple[Any, ...]:
@@ -159,21 +159,21 @@ class NotesTab:
             trash.restore(pressed.text("id"), pressed.text("note"))
             return trash_html(trash.listed()), self.start()
         except (StudyError, OSError) as error:
-            return _remark(str(error)) + trash_html(trash.listed()), gr.skip()
+            return remark(str(error)) + trash_html(trash.listed()), gr.skip()
 
 
 def syncing_html(syncing: Syncing | None, elsewhere: int) -> str:
     """Return how far a sync is, or what the last one came to."""
     if elsewhere:
-        return _remark(f"Another program is syncing these notes (process {elsewhere}); it shows here when it is done.")
+        return remark(f"Another program is syncing these notes (process {elsewhere}); it shows here when it is done.")
     if syncing is None:
         return ""
     if syncing.error:
-        return f'<p class="failed" role="alert">{escaped(syncing.error)}</p>'
+        return failed(syncing.error)
     if syncing.report:
         report = syncing.report
         states = ", ".join(f"{count} {state}" for state, count in report.by_state.items())
-        return _remark(f"Synced: {states or 'no files'}; {report.chunks} passages; {report.seconds:.1f} s.")
+        return remark(f"Synced: {states or 'no files'}; {report.chunks} passages; {report.seconds:.1f} s.")
     bars = "".join(
         f'<div class="step"><span>{escaped(step.name)}</span><progress max="{max(step.total, 1)}" value="{step.done}" '
         f'aria-label="{escaped(step.name)}"></progress><span>{step.done} of {step.total}</span></div>'
@@ -185,7 +185,7 @@ def syncing_html(syncing: Syncing | None, elsewhere: int) -> str:
 def tree_html(notes: Sequence[Note]) -> str:
     """Return the folder: per course its notes, each with its state and what to do about it."""
     if not notes:
-        return _remark("There are no notes yet. Drop some below, or set STUDY_NOTES to a folder that has some.")
+        return remark("There are no notes yet. Drop some below, or set STUDY_NOTES to a folder that has some.")
     counts = Counter(note.state for note in notes)
     summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     courses: dict[str, list[Note]] = {}
@@ -221,20 +221,16 @@ def trash_html(trashed: Sequence[Trashed]) -> str:
         f'data-note="{escaped(one.path)}" aria-label="Restore {escaped(one.path)}">Restore</button></li>'
         for one in trashed
     )
-    return f"<ul>{items}</ul>" if items else _remark("Nothing is in it.")
+    return f"<ul>{items}</ul>" if items else remark("Nothing is in it.")
 
 
 def nights_html(nights: Sequence[dict[str, Any]]) -> str:
     """Return what the last nights did."""
     items = "".join(f"<li>{escaped(night_line(night))}</li>" for night in nights)
-    return f"<ul>{items}</ul>" if items else _remark("No night has run yet. To have it run: ask nightly --at 02:30")
+    return f"<ul>{items}</ul>" if items else remark("No night has run yet. To have it run: ask nightly --at 02:30")
 
 
 def uploaded_html(taken: Sequence[Uploaded]) -> str:
     """Return what became of each file."""
     items = "".join(f"<li>{escaped(one.name)}: {escaped(one.reason or f'now {one.path}')}</li>" for one in taken)
     return f'<ul role="status">{items}</ul>'
-
-
-def _remark(text: str) -> str:
-    return f'<p class="remark">{escaped(text)}</p>'

@@ -15,7 +15,7 @@ from ui.log import markdown_of
 from ui.plan import how_far, opened, task_text, when
 from ui.web.desk import Desk
 from ui.web.parts import CLICKS, Event, learner_of
-from ui.web.render import escaped
+from ui.web.render import escaped, failed
 from ui.web.source import note_html
 
 _SIDE = '<section class="source empty"><p>What you are to read opens here.</p></section>'
@@ -60,7 +60,7 @@ class PlanTab:
             chosen = name or next(iter(begun), names[0])
             choices = [(find(one, self._desk.settings.home).title, one) for one in names]
         except StudyError as error:
-            return gr.skip(), _failed(str(error)), *(gr.skip() for _ in range(5))
+            return gr.skip(), failed(str(error)), *(gr.skip() for _ in range(5))
         return gr.update(choices=choices, value=chosen), *self.shown(chosen, request)
 
     def shown(self, name: str, request: gr.Request) -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ class PlanTab:
         try:
             plan, decisions = self._plan(name, request), self._decisions(request)
         except StudyError as error:
-            return _failed(str(error)), *(gr.skip() for _ in range(5))
+            return failed(str(error)), *(gr.skip() for _ in range(5))
         start = plan.start.isoformat() if plan.begun else ""
         exam = plan.exam.isoformat() if plan.exam else ""
         certificates = certificates_html(decisions.certificates(), plan.today)
@@ -89,9 +89,9 @@ class PlanTab:
             if minutes and int(minutes) != held.minutes:
                 decisions.minutes(name, int(minutes))
         except ValueError as error:
-            return *(gr.skip() for _ in range(5)), _failed(f"{error}; dates are written like 2027-02-01")
+            return *(gr.skip() for _ in range(5)), failed(f"{error}; dates are written like 2027-02-01")
         except StudyError as error:
-            return *(gr.skip() for _ in range(5)), _failed(str(error))
+            return *(gr.skip() for _ in range(5)), failed(str(error))
         return self.shown(name, request)
 
     def pressed(self, event: gr.EventData, name: str, request: gr.Request) -> tuple[Any, ...]:
@@ -250,7 +250,3 @@ def certificates_html(held: Sequence[Held], today: datetime.date) -> str:
 
 def _day(text: str) -> datetime.date | None:
     return datetime.date.fromisoformat(text.strip()) if text.strip() else None
-
-
-def _failed(reason: str) -> str:
-    return f'<p class="failed" role="alert">{escaped(reason)}</p>'

@@ -15,7 +15,7 @@ from eval.runs import Run, Runs
 from ingest.errors import StudyError
 from ui.web.desk import Desk
 from ui.web.parts import learner_of
-from ui.web.render import escaped
+from ui.web.render import escaped, failed
 
 DAYS = 30
 RUNS = 20
@@ -42,7 +42,7 @@ class QualityTab:
             use = use_html(self._desk, learner_of(request))
             runs = self._runs(request)
         except StudyError as error:
-            return f'<p class="failed" role="alert">{escaped(str(error))}</p>', gr.skip(), gr.skip()
+            return failed(str(error)), gr.skip(), gr.skip()
         if not runs:
             return use, gr.update(choices=[], visible=False), _NONE
         names = [(f"{Path(run.cases).stem}, {run.id[:8]} {run.id[9:13]}", run.id) for run in runs]
@@ -55,7 +55,7 @@ class QualityTab:
         try:
             return _page(self._desk.settings.home.expanduser(), run)
         except StudyError as error:
-            return f'<p class="failed" role="alert">{escaped(str(error))}</p>'
+            return failed(str(error))
 
     def _runs(self, request: gr.Request) -> list[Run]:
         """Return the last runs, without those of other learners' own cases."""

@@ -13,7 +13,7 @@ from ui.ask_item import when
 from ui.web.ask import EVERYWHERE
 from ui.web.desk import Desk
 from ui.web.parts import KEYS, Event, learner_of
-from ui.web.render import escaped
+from ui.web.render import escaped, failed
 from ui.web.round import Round, Supply
 from ui.web.source import source_html
 
@@ -95,7 +95,7 @@ class QuestionsTab:
         try:
             item = of.next()
         except StudyError as error:
-            return {self.card: _failed(str(error)), self.typing: gr.update(visible=False), self.round: None}
+            return {self.card: failed(str(error)), self.typing: gr.update(visible=False), self.round: None}
         if item is None:
             return {self.card: self.ended(of), self.typing: gr.update(visible=False), self.round: None}
         typed = item.kind in TYPED
@@ -130,7 +130,7 @@ class QuestionsTab:
         try:
             found = of.answer(given)
         except StudyError as error:
-            return {self.card: _failed(str(error)), self.round: of}
+            return {self.card: failed(str(error)), self.round: of}
         if found is None or of.item is None:
             return {self.round: of}
         evidence = of.item.evidence
@@ -199,7 +199,7 @@ class QuizTab(QuestionsTab):
             made = quiz(desk.shelf, desk.settings, items, wish, model=model, asked=reviews.asked())
             yield from self.begin(Round(reviews, Supply(made), self.source, model))
         except StudyError as error:
-            yield {self.card: _failed(str(error)), self.round: None}
+            yield {self.card: failed(str(error)), self.round: None}
 
     def start_about(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Start a quiz about an objective of a plan."""
@@ -228,7 +228,7 @@ class QuizTab(QuestionsTab):
             )
             yield from self.begin(Round(reviews, Supply(made), self.source, model))
         except StudyError as error:
-            yield {self.card: _failed(str(error)), self.round: None}
+            yield {self.card: failed(str(error)), self.round: None}
 
 
 class ReviewTab(QuestionsTab):
@@ -273,7 +273,7 @@ class ReviewTab(QuestionsTab):
         try:
             return f'<p role="status">{escaped(self._due(learner_of(request))[1])}</p>'
         except StudyError as error:
-            return _failed(str(error))
+            return failed(str(error))
 
     def start(self, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Start a review."""
@@ -290,7 +290,7 @@ class ReviewTab(QuestionsTab):
             model = self.model() if any(item.kind in (SHORT, EXPLAIN) for item in due) else None
             yield from self.begin(Round(reviews, Supply(iter_closing(due)), self.source, model))
         except StudyError as error:
-            yield {self.card: _failed(str(error)), self.round: None}
+            yield {self.card: failed(str(error)), self.round: None}
 
 
 def iter_closing(items: list[Item]) -> Iterator[Item]:
@@ -392,10 +392,6 @@ def _cited(item: Item) -> dict[str, Any]:
     evidence = item.evidence
     names = ("path", "locator", "quote", "start", "end", "version")
     return {name: getattr(evidence, name) for name in names} | {"text": evidence.quote, "heading": item.objective}
-
-
-def _failed(reason: str) -> str:
-    return f'<p class="failed" role="alert">{escaped(reason)}</p>'
 
 
 _SIDE = '<section class="source empty"><p>After each answer, the passage that bears it out stands here.</p></section>'

@@ -37,6 +37,16 @@ def escaped(text: str) -> str:
     return html.escape(visible(text))
 
 
+def failed(reason: str) -> str:
+    """Return why something did not come about; a screen reader says it at once."""
+    return f'<p class="failed" role="alert">{escaped(reason)}</p>'
+
+
+def remark(text: str) -> str:
+    """Return a quiet line."""
+    return f'<p class="remark">{escaped(text)}</p>'
+
+
 def answer_html(marked: str, citations: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return an answer as HTML.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ingest.shelf import Shelf
 from ui.web.draw import page_picture
-from ui.web.render import escaped
+from ui.web.render import escaped, remark
 
 AROUND = 1500
 """Code points of the note that are shown on either side of a quote."""
@@ -30,9 +30,9 @@ def source_html(shelf: Shelf, citation: Mapping[str, Any], passages: Sequence[Ma
     text = shelf.ledger.text(str(passage.get("version", "")))
     parts = [_head(citation)]
     if now is None:
-        parts.append(_remark("This note is gone since; what stands here was kept with the answer."))
+        parts.append(remark("This note is gone since; what stands here was kept with the answer."))
     elif now.version != passage.get("version"):
-        parts.append(_remark("This note has changed since the answer; this is what it said then."))
+        parts.append(remark("This note has changed since the answer; this is what it said then."))
     elif page := re.fullmatch(r"page (\d+)", str(citation["locator"])):
         parts.append(_page(shelf, path, int(page[1]), quote))
     if text is not None and text[start:end] == quote:
@@ -56,7 +56,7 @@ def note_html(shelf: Shelf, path: str, place: str = "") -> str:
     text = shelf.ledger.text(note.version) if note and note.version else None
     if note is None or text is None:
         why = f"{note.state}: {note.reason}" if note else "it is not there"
-        return f'<section class="source">{_remark(f"{path} can’t be shown ({why}).")}</section>'
+        return f'<section class="source">{remark(f"{path} can’t be shown ({why}).")}</section>'
     page = re.fullmatch(r"page (\d+)", place)
     picture = _page(shelf, path, int(page[1]), "") if page else ""
     heading = re.search(rf"^#+ {re.escape(place.removeprefix('§ '))}\s*$", text, re.MULTILINE) if place else None
@@ -76,17 +76,13 @@ def _head(citation: Mapping[str, Any]) -> str:
     return f"<header>{back}<h3>{number}{title}</h3>{under}</header>"
 
 
-def _remark(text: str) -> str:
-    return f'<p class="remark">{escaped(text)}</p>'
-
-
 def _page(shelf: Shelf, path: str, page: int, quote: str) -> str:
     file = (shelf.notes / path).resolve()
     if file.suffix.lower() != ".pdf" or not file.is_relative_to(shelf.notes):
         return ""
     picture = page_picture(file, page, quote)
     if picture is None:
-        return _remark("The page can’t be drawn; its text follows.")
+        return remark("The page can’t be drawn; its text follows.")
     data = base64.b64encode(picture.webp).decode()
     marked = "" if not quote else ", the quote marked" if picture.found else "; the quote could not be located on it"
     return (

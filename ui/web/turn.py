@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.answer import NO_MODEL, NOT_IN_THE_NOTES
-from ui.web.render import answer_html, chip, escaped, footnotes
+from ui.web.render import answer_html, chip, escaped, failed, footnotes
 
 _THUMBS = (("up", "This answer helped"), ("down", "Something is wrong with this answer"))
 _THUMB = (
@@ -35,7 +35,7 @@ def writing_html(question: str, text: str, passages: Sequence[Mapping[str, Any]]
 
 def failed_html(question: str, reason: str) -> str:
     """Return a turn that came to nothing."""
-    return _turn("", question, f'<p class="failed" role="alert">{escaped(reason)}</p>')
+    return _turn("", question, failed(reason))
 
 
 def answered_html(answer: Mapping[str, Any], turn: int | str, thumb: str = "") -> str:
