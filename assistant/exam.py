@@ -1,46 +1,28 @@
-"""A practice exam: questions in the proportions of a plan's domains, a clock, a score with its interval, the misses.
+"""A practice exam, sat: a clock, questions one by one, a score by domain with its interval, the misses.
 
-    quotas → questions chosen → begun → next, answer, next, … → result
+    begun (compose.py chooses the questions) → next, answer, next, … → result
 
-Domains get their numbers by the largest remainder (Hamilton), so each is within one of its exact share. Every answer
-is a row of the learner's log before the next question is shown, so a crash loses none; the questions are kept as they
-were when the exam began. The clock counts while a question is open: what lies between a crash and going on is free. A
-wrong answer is a review rated 'again', and so comes back; a question that was never reached counts as wrong in the
-score, as it would in the real exam, and is no review.
+Every answer is a row of the learner's log before the next question is shown, so a crash loses none; the questions are
+kept as they were when the exam began. The clock counts while a question is open: what lies between a crash and going
+on is free. A wrong answer is a review rated 'again', and so comes back; a question that was never reached counts as
+wrong in the score, as it would in the real exam, and is no review.
 """
 
 import json
-import math
-import random
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from assistant.blueprint import Blueprint
-from assistant.cards import Made
-from assistant.cover import Coverage
-from assistant.errors import ExamOver, NoExam, TooFewItems
-from assistant.grade import Model, chosen_option, grade
+from assistant.errors import ExamOver, NoExam
+from assistant.grade import chosen_option, grade
 from assistant.interval import wilson
-from assistant.items import CLOZE, MCQ, ORDERING, TRUE_FALSE, Item, Items, item_of
+from assistant.items import MCQ, ORDERING, Item, item_of
 from assistant.plan import is_right
 from assistant.review import AGAIN, GOOD, Review, Reviews
-from assistant.settings import AssistantSettings
-from assistant.study import questions as new_questions
-from ingest.shelf import Shelf
 
-KINDS = (MCQ, TRUE_FALSE, ORDERING, CLOZE)
-"""What a key decides, the likest to real exams first."""
-CHOICES = (MCQ, TRUE_FALSE)
-A_TURN = 3
-"""Questions that are made for one objective before the next has its turn."""
-QUESTIONS = 30
-"""Of a plan that leads to no exam."""
-MINUTES = 1.2
-"""For a question of such a plan: as NVIDIA's associate exams have it, 50 questions in 60 minutes."""
 TIME_UP, ENDED, DONE = "the time is up", "the learner ended it", "every question was answered"
 
 
@@ -111,149 +93,6 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Return what `ask exam --json` prints."""
         return asdict(self)
-
-
-# --------------------------------------------------------------------------------------------------------- choosing
-
-
-def usual(blueprint: Blueprint, n: int = 0) -> tuple[int, float]:
-    """Return how many questions the real exam has (or `n`, where that is given), and the minutes for so many."""
-    real = blueprint.exam
-    n = n or (real.questions if real else QUESTIONS)
-    return n, round(n * (real.minutes / real.questions if real else MINUTES), 1)
-
-
-def quotas(weights: Mapping[str, float], n: int) -> dict[str, int]:
-    """Share `n` questions by weight: whole parts first, what is left to the largest remainders."""
-    whole = sum(weights.values())
-    exact = {id_: n * weight / whole for id_, weight in weights.items()}
-    found = {id_: math.floor(value) for id_, value in exact.items()}
-    by_rest = sorted(weights, key=lambda id_: (found[id_] - exact[id_], id_))
-    for id_ in by_rest[: n - sum(found.values())]:
-        found[id_] += 1
-    return found
-
-
-def _weights(blueprint: Blueprint) -> dict[str, float]:
-    return {domain.id: domain.weight for domain in blueprint.domains}
-
-
-def _pools(blueprint: Blueprint, coverage: Coverage, items: Sequence[Item]) -> dict[str, list[Question]]:
-    """Return what may be asked in each domain: no two that rest on the same words, since one would answer the other."""
-    of = coverage.by_objective(items)
-    pools: dict[str, list[Question]] = {domain.id: [] for domain in blueprint.domains}
-    used: set[tuple[str, int]] = set()
-    for kinds in (CHOICES, KINDS):
-        for objective in blueprint.objectives:
-            for item in of[objective.id]:
-                place = item.evidence.path, item.evidence.start
-                if item.kind in kinds and place not in used:
-                    used.add(place)
-                    pools[objective.domain].append(Question(objective.domain, objective.id, item))
-    return pools
-
-
-def supply(
-    blueprint: Blueprint,
-    coverage: Coverage,
-    shelf: Shelf,
-    settings: AssistantSettings,
-    items: Items,
-    n: int,
-    *,
-    model: Model | None = None,
-) -> Generator[Made, None, None]:
-    """Make the items that an exam of `n` questions lacks, objective by objective in turns; yield them as they are made.
-
-    Args:
-        blueprint: The plan.
-        coverage: What the notes have for it.
-        shelf: The notes.
-        settings: What the user set.
-        items: Where items are kept: what is made is added.
-        n: Questions of the exam.
-        model: Writes items; None: they are made by rule.
-    """
-    wanted = quotas(_weights(blueprint), n)
-    for domain in blueprint.domains:
-        turns = [one for one in blueprint.objectives if one.domain == domain.id and coverage.objectives[one.id].covered]
-        for kinds in (CHOICES, KINDS):
-            dry: set[str] = set()
-            while len(dry) < len(turns) and _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
-                for objective in turns:
-                    if objective.id in dry or not _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
-                        continue
-                    there = {item.id for item in items.active()}
-                    made = new_questions(
-                        blueprint,
-                        objective,
-                        coverage,
-                        shelf,
-                        settings,
-                        items,
-                        wanted=A_TURN,
-                        asked=there,
-                        kinds=kinds,
-                        model=model,
-                    )
-                    count = 0
-                    for one in made:
-                        count += isinstance(one, Item)
-                        yield one
-                    if count < A_TURN:
-                        dry.add(objective.id)
-
-
-def _lacks(blueprint: Blueprint, coverage: Coverage, items: Items, domain: str, wanted: int) -> bool:
-    return len(_pools(blueprint, coverage, items.active())[domain]) < wanted
-
-
-def choose(
-    blueprint: Blueprint,
-    coverage: Coverage,
-    items: Sequence[Item],
-    n: int,
-    *,
-    last_asked: Mapping[str, float] | None = None,
-    seed: int = 0,
-) -> list[Question]:
-    """Return the questions of an exam, in the order of asking: `n`, or as many as keep the blueprint's proportions.
-
-    Objectives take turns; what was never asked, or longest ago, comes first, choices before other kinds.
-
-    Args:
-        blueprint: The plan.
-        coverage: What the notes have for it.
-        items: All that are active.
-        n: Most questions.
-        last_asked: When each item was asked last, by id.
-        seed: Another number gives another exam.
-
-    Raises:
-        TooFewItems: A domain has no question at all.
-    """
-    last_asked, chosen = last_asked or {}, random.Random(seed)
-    pools, weights = _pools(blueprint, coverage, items), _weights(blueprint)
-    enough = (m for m in range(n, 0, -1) if all(k <= len(pools[id_]) for id_, k in quotas(weights, m).items()))
-    wanted = quotas(weights, next(enough, 0))
-    if not all(wanted.values()):
-        empty = [domain.title for domain in blueprint.domains if not pools[domain.id]]
-        if empty:
-            raise TooFewItems(blueprint.id, empty)
-    found: list[Question] = []
-    for id_, pool in pools.items():
-        chosen.shuffle(pool)
-        turns: Counter[str] = Counter()
-        placed = []
-        for one in sorted(pool, key=lambda one: (last_asked.get(one.item.id, 0.0), one.item.kind not in CHOICES)):
-            placed.append((turns[one.objective], one))
-            turns[one.objective] += 1
-        found += [one for _, one in sorted(placed, key=lambda pair: pair[0])[: wanted[id_]]]
-    chosen.shuffle(found)
-    return found
-
-
-# ---------------------------------------------------------------------------------------------------------- sitting
 
 
 class Exam:

@@ -16,6 +16,7 @@ from assistant.items import Item
 from assistant.journal import Journal
 from assistant.plan import DONE, GAP, MASTERED, Plan, is_right, mastery, stand
 from assistant.review import Review, Reviews
+from assistant.streak import streak
 
 MOST = 8
 """Lines of one section that list things, at most; how many more there are is said."""
@@ -78,7 +79,7 @@ def progress(
     notes.update(str(citation["path"]) for one in asked for citation in one.document.get("citations", ()))
     standing = [(followed, _stand(followed, items, reviews, journal)) for followed in plans]
     sections = [
-        Section("Studied", _studied(len(studied), days, of_week, notes)),
+        Section("Studied", _studied(len(studied), days, of_week, notes, streak((one.at for one in log), last).told())),
         Section("Asked", _asked([(one.question, one.outcome) for one in asked])),
         Section("Quizzed", (*_quizzed(of_week), *_exams(reviews, begin, end))),
         Section("Mastered", _mastered(standing, items, reviews, log, begin, end, journal)),
@@ -100,12 +101,12 @@ def _stand(followed: Followed, items: Sequence[Item], reviews: Reviews, journal:
     return stand(followed.blueprint, followed.coverage, items, reviews, decided)
 
 
-def _studied(active: int, days: int, log: Sequence[Review], notes: Mapping[str, int]) -> tuple[str, ...]:
+def _studied(active: int, days: int, log: Sequence[Review], notes: Mapping[str, int], kept_up: str) -> tuple[str, ...]:
     if not active:
         return ("Nothing was asked or answered.",)
     minutes = sum(review.took_ms for review in log) / 60_000
     spent = f"{minutes:.0f} minutes" if minutes >= 1 else "less than a minute"
-    lines = [f"{active} of {days} days; {spent} of answering questions"]
+    lines = [f"{active} of {days} days; {spent} of answering questions", *([kept_up] if kept_up else [])]
     ranked = sorted(notes.items(), key=lambda pair: (-pair[1], pair[0]))
     if ranked:
         lines.append(f"{_count(len(ranked), 'note')}: {_some([path for path, _ in ranked])}")

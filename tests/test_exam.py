@@ -6,15 +6,17 @@ import random
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from assistant.blueprint import Blueprint, load
+from assistant.compose import Short, begin, choose, quotas, shortage, supply
 from assistant.cover import Coverage, Covered, Serving, cover
 from assistant.errors import ExamOver, JournalUnavailable, NoExam, TooFewItems
-from assistant.exam import DONE, ENDED, TIME_UP, Exam, choose, quotas, supply
+from assistant.exam import DONE, ENDED, TIME_UP, Exam
 from assistant.items import Evidence, Item, Items
 from assistant.journal import Journal
 from assistant.review import Reviews
@@ -101,6 +103,28 @@ def test_too_few_items_make_a_shorter_exam_with_the_same_proportions(blueprint: 
     assert Counter(one.domain for one in found) == {"networks": 5, "storage": 3}  # 8: 4.8 and 3.2
     with pytest.raises(TooFewItems, match="no questions for Storage, so there can be no exam of my-exam"):
         choose(blueprint, coverage, POOL[:12], 10)
+
+
+def test_an_exam_that_lacks_questions_says_where_why_and_what_to_do(
+    blueprint: Blueprint, coverage: Coverage, reviews: Reviews, settings: AssistantSettings
+) -> None:
+    shelf = Shelf(settings)
+    items = Items.of(shelf.folder)
+    items.add(POOL[:15])
+    gap = replace(coverage, objectives=coverage.objectives | {"tiers": Covered(False, 0.1, ())})
+    tiers = [replace(one, objective="my-exam/tiers") for one in POOL[12:15]]
+    items.add(tiers)
+    begun = begin(reviews, blueprint, gap, shelf, settings, items, n=10)
+    assert begun.told() == (
+        "8 questions instead of 10, in the blueprint's proportions, since there are too few for:",
+        "Storage, 3 of 4: your notes give no more",
+        "To have more: serve a model, which writes questions where rules find none; or add notes on these, "
+        "and run ask ingest",
+    )
+    assert (begun.exam.minutes, len(begun.exam.questions)) == (9.6, 8)
+    assert begin(reviews, blueprint, gap, shelf, settings, items, n=5).told() == ()
+    assert shortage(blueprint, gap, POOL[:12], 10) == (Short("storage", "Storage", 4, 0, ("tiers",), ()),)
+    assert shortage(blueprint, coverage, POOL[:12], 10) == (Short("storage", "Storage", 4, 0, (), ("tiers",)),)
 
 
 def test_no_two_questions_rest_on_the_same_words_and_choices_come_first(

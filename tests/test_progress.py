@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from assistant.compose import choose
 from assistant.decide import EARNED
-from assistant.exam import Exam, choose
+from assistant.exam import Exam
 from assistant.items import Item
 from assistant.journal import Journal, learners_in
 from assistant.progress import Followed, Progress, progress
@@ -71,7 +72,11 @@ def test_what_was_done_is_counted(world: World) -> None:
     asked(world, "What is RoCE?", "quoted", "net/rdma.md", "net/roce.md")
     asked(world, "What is a zebra?", "not_in_notes")
     found = week(world)
-    assert found["Studied"] == ["2 of 7 days; 7 minutes of answering questions", "2 notes: net/rdma.md, net/roce.md"]
+    assert found["Studied"] == [
+        "2 of 7 days; 7 minutes of answering questions",
+        "Streak: 2 days",
+        "2 notes: net/rdma.md, net/roce.md",
+    ]
     assert found["Asked"] == [
         "2 questions, 1 of them not answered in the notes",
         "Not in the notes: What is a zebra?",

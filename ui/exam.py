@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--right", "overruled", type=int, metavar="N", help="Your answer N in the last exam was right.")
 @click.option("--seed", type=int, help="The same number gives the same choice.")
 @click.option("--no-llm", is_flag=True, help="Make what questions are missing by rule; ask no model.")
+@click.option("--clock-is-right", is_flag=True, help="Go on though the clock seems wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document at the end.")
 def exam(
     name: str,
@@ -33,6 +34,7 @@ def exam(
     overruled: int | None,
     seed: int | None,
     no_llm: bool,
+    clock_is_right: bool,
     as_json: bool,
 ) -> None:
     """Take a practice exam: the blueprint's proportions, a clock, and no word about right or wrong before the end.
@@ -53,6 +55,8 @@ def exam(
 
     settings = opening.settings()
     reviews = Reviews(Journal.of(settings), settings)
+    if not (clock_is_right or show_last):
+        reviews.check_clock()
     if show_last or overruled is not None:
         sitting = Exam.last(reviews, name)
         if overruled is not None:
@@ -89,38 +93,39 @@ def _begun(
     use_model: bool,
 ) -> "Exam":
     from assistant.blueprint import find
-    from assistant.exam import Exam, choose, supply, usual
-    from assistant.items import Item
-    from assistant.plan import last_answers
+    from assistant.compose import begin
     from ui import open as opening
     from ui.plan import opened
     from ui.quiz import model_or_none
 
-    reviews.check_clock()
     blueprint = find(name, settings.home)
     shelf = opening.shelf(settings)
     opening.index_first(shelf)
     coverage, items = opened(blueprint, shelf, settings)
-    n, _ = usual(blueprint, wanted or 0)
     model = model_or_none(settings) if use_model else None
-    made = 0
-    for one in supply(blueprint, coverage, shelf, settings, items, n, model=model):
-        made += isinstance(one, Item)
+
+    def tell(made: int) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{made} questions made", nl=False, err=True)
-    if made:
-        click.echo(f"{chr(13) if sys.stderr.isatty() else ''}{made} questions made", err=True)
-    last = {item: review.at for item, review in last_answers(reviews.log()).items()}
-    chosen = choose(
-        blueprint, coverage, items.active(), n, last_asked=last, seed=int(reviews.now()) if seed is None else seed
+
+    begun = begin(
+        reviews,
+        blueprint,
+        coverage,
+        shelf,
+        settings,
+        items,
+        n=wanted or 0,
+        minutes=minutes or 0.0,
+        seed=seed,
+        model=model,
+        tell=tell,
     )
-    if len(chosen) < n:
-        click.echo(
-            f"your notes give {len(chosen)} questions in the blueprint's proportions, not {n}; "
-            "the domain with the fewest decides: see ask plan",
-            err=True,
-        )
-    return Exam.begin(reviews, blueprint, chosen, minutes or usual(blueprint, len(chosen))[1])
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    for line in begun.told():
+        click.echo(line_of(line), err=True)
+    return begun.exam
 
 
 def _sit(sitting: "Exam", *, err: bool) -> bool:

@@ -1,5 +1,6 @@
 """The command `ask review`: what is due is asked again, and comes back when FSRS says."""
 
+import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +35,7 @@ def review(
     from assistant.journal import Journal
     from assistant.review import Reviews
     from assistant.stale import refresh
+    from assistant.streak import streak
     from ui import open as opening
     from ui.ask_item import Asking, when
     from ui.show import line_of
@@ -73,6 +75,8 @@ def review(
     asking.close()
     rest_due = len(reviews.due(active))
     click.echo(f"{rest_due} still due" if rest_due else "nothing more is due now")
+    if kept_up := streak((one.at for one in reviews.log()), datetime.date.today()).told():
+        click.echo(kept_up)
 
 
 def _model() -> "Model | None":

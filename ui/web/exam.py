@@ -6,9 +6,9 @@ from typing import Any
 import gradio as gr
 
 from assistant.blueprint import find, named
+from assistant.compose import begin
 from assistant.errors import ExamOver, NoExam
-from assistant.exam import Exam, Miss, Part, Result, choose, supply, usual
-from assistant.plan import last_answers
+from assistant.exam import Exam, Miss, Part, Result
 from ingest.errors import StudyError
 from ui.plan import opened
 from ui.web.desk import Desk
@@ -73,13 +73,17 @@ class ExamTab:
             reviews.check_clock()
             blueprint = find(plan, desk.settings.home)
             coverage, items = opened(blueprint, desk.shelf, desk.settings)
-            wanted, _ = usual(blueprint, int(count or 0))
-            for _ in supply(blueprint, coverage, desk.shelf, desk.settings, items, wanted):
-                pass  # what is made is kept
-            asked = {item: review.at for item, review in last_answers(reviews.log()).items()}
-            chosen = choose(blueprint, coverage, items.active(), wanted, last_asked=asked, seed=int(reviews.now()))
-            exam = Exam.begin(reviews, blueprint, chosen, float(minutes or 0) or usual(blueprint, len(chosen))[1])
-            yield self._show(exam)
+            begun = begin(
+                reviews,
+                blueprint,
+                coverage,
+                desk.shelf,
+                desk.settings,
+                items,
+                n=int(count or 0),
+                minutes=float(minutes or 0),
+            )
+            yield self._show(begun.exam)
         except StudyError as error:
             yield {self.card: failed(str(error)), self.exam: None}
 
