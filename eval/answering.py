@@ -14,12 +14,13 @@ from dataclasses import asdict, replace
 from assistant.answer import NOT_IN_THE_NOTES, Answer, answer
 from assistant.cite import readable
 from assistant.follow import Turn
+from assistant.grade import Model
 from assistant.retrieve import Passage
 from assistant.settings import AssistantSettings
 from assistant.support import supports
 from assistant.words import stems
 from eval.cases import Case
-from eval.judge import Model, judge, scores
+from eval.judge import judge, scores
 from eval.metrics import citation_precision, citation_recall, exact_match, token_f1
 from eval.score import ANSWER, Row
 from ingest.shelf import Shelf

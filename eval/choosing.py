@@ -6,14 +6,14 @@ nearest to a passage; and without the notes the one nearest to the question. The
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
 
 import numpy as np
 
 from assistant.cite import readable
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
+from assistant.grade import Model
 from assistant.retrieve import Passage, retrieve
 from eval.cases import Case
 from eval.score import MCQ, Row
@@ -29,16 +29,6 @@ GONE = (ServerUnreachable, ServerRefused, ModelMissing)
 
 Picker = Callable[[Case, Sequence[Passage]], int | None]
 """Picks an option, from passages or (where there are none) without; None: what came could not be read."""
-
-
-class Model(Protocol):
-    """What a choice is asked of: `assistant.llm.LanguageModel`."""
-
-    def complete(
-        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int | None = None
-    ) -> tuple[dict[str, Any], Any]:
-        """Return the object that the schema describes."""
-        ...
 
 
 def can_choose(case: Case) -> bool:

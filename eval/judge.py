@@ -20,9 +20,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
+from assistant.grade import Model
 from eval.cases import BadCases
 from eval.metrics import kappa
 
@@ -63,16 +64,6 @@ completeness: all, some or none of what the reference says in reply to the quest
 relevance: yes (it answers what was asked), partly (it wanders), no (it does not).
 Length is worth nothing: a short answer that says it all beats a long one. Style is worth nothing.
 Reply with JSON only."""
-
-
-class Model(Protocol):
-    """Who judges: `assistant.llm.LanguageModel`."""
-
-    def complete(
-        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int | None = None
-    ) -> tuple[dict[str, Any], Any]:
-        """Return the object that the schema describes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

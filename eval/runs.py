@@ -6,42 +6,37 @@
 One transaction holds a whole run: a run that was killed is not there.
 """
 
-import contextlib
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from assistant.database import Database
 from eval.metrics import Estimate
 from eval.score import Row
 from ingest.errors import StudyError
 
-PATIENCE = 30.0
-"""Seconds to wait for another process that writes."""
-_TABLES = """
-CREATE TABLE runs (
-    id TEXT PRIMARY KEY, started REAL NOT NULL, seconds REAL NOT NULL, cases TEXT NOT NULL, settings TEXT NOT NULL,
-    settings_hash TEXT NOT NULL, code TEXT NOT NULL, generation INTEGER NOT NULL, model TEXT NOT NULL,
-    scores TEXT NOT NULL, tokens TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE rows (
-    run TEXT NOT NULL REFERENCES runs (id), n INTEGER NOT NULL, suite TEXT NOT NULL, case_id TEXT NOT NULL,
-    row TEXT NOT NULL, PRIMARY KEY (run, n)
-) WITHOUT ROWID;
-CREATE INDEX runs_by_cases ON runs (cases, started);
-"""
-_FOREVER = "".join(
-    f"CREATE TRIGGER {table}_{verb} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'runs are append-only'); END;\n"
-    for table in ("runs", "rows")
-    for verb in ("UPDATE", "DELETE")
-)
 MIGRATIONS = (
-    (*_TABLES.split(";")[:-1], *_FOREVER.splitlines()),
-    ("ALTER TABLE runs ADD COLUMN judge TEXT NOT NULL DEFAULT '{}'",),
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, started REAL NOT NULL, seconds REAL NOT NULL, cases TEXT NOT NULL, settings TEXT NOT NULL,
+        settings_hash TEXT NOT NULL, code TEXT NOT NULL, generation INTEGER NOT NULL, model TEXT NOT NULL,
+        scores TEXT NOT NULL, tokens TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE rows (
+        run TEXT NOT NULL REFERENCES runs (id), n INTEGER NOT NULL, suite TEXT NOT NULL, case_id TEXT NOT NULL,
+        row TEXT NOT NULL, PRIMARY KEY (run, n)
+    ) WITHOUT ROWID;
+    CREATE INDEX runs_by_cases ON runs (cases, started);
+    CREATE TRIGGER runs_UPDATE BEFORE UPDATE ON runs BEGIN SELECT RAISE (ABORT, 'runs are append-only'); END;
+    CREATE TRIGGER runs_DELETE BEFORE DELETE ON runs BEGIN SELECT RAISE (ABORT, 'runs are append-only'); END;
+    CREATE TRIGGER rows_UPDATE BEFORE UPDATE ON rows BEGIN SELECT RAISE (ABORT, 'runs are append-only'); END;
+    CREATE TRIGGER rows_DELETE BEFORE DELETE ON rows BEGIN SELECT RAISE (ABORT, 'runs are append-only'); END;
+    """,
+    "ALTER TABLE runs ADD COLUMN judge TEXT NOT NULL DEFAULT '{}';",
 )
-"""What leads from each version of the file to the next. Append to it; never change what was delivered."""
+"""SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 
 Scores = dict[str, dict[str, Estimate]]
 """By suite and name."""
@@ -56,6 +51,13 @@ class NoSuchRun(StudyError):
 
 class RunsUnavailable(StudyError):
     """The file of the runs can't be read or written."""
+
+
+class RunsFull(RunsUnavailable):
+    """The disk filled up while a run was kept; earlier runs are as they were."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"the disk of {folder} is full: the run was not kept; free some space")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,60 +101,32 @@ class Run:
         return {"run": self.id, "settings": self.settings | about, "suites": suites}
 
 
-class Runs:
-    """The file of the runs."""
+class Runs(Database):
+    """The file of the runs. Every method may raise RunsUnavailable."""
+
+    unavailable, full = RunsUnavailable, RunsFull
 
     def __init__(self, home: Path) -> None:
         self._folder = home.expanduser().resolve() / "eval"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._errors():
-            self._db = sqlite3.connect(self._folder / "runs.db", timeout=PATIENCE, isolation_level=None)
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._create()
-
-    def _create(self) -> None:
-        with self._transaction():
-            found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if found > len(MIGRATIONS):
-                raise RunsUnavailable(f"{self._folder / 'runs.db'} was written by a newer version; update the program")
-            for statement in (statement for script in MIGRATIONS[found:] for statement in script):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise RunsUnavailable(f"{self._folder / 'runs.db'}: {error}; is its disk full or read-only?") from error
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        super().__init__(self._folder / "runs.db", MIGRATIONS)
 
     def add(self, run: Run, rows: Sequence[Row]) -> Path:
         """Keep a run, whole; return the file of its rows."""
         lines = [_json(asdict(row)) for row in rows]
-        with self._errors(), self._transaction():
+        with self.transaction() as db:
             told = {field.name: getattr(run, field.name) for field in fields(Run)}
             given = [_json(value) if isinstance(value, dict) else value for value in told.values()]
-            self._db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(given))})", given)
+            db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(given))})", given)
             numbered = (
                 (run.id, n, row.suite, row.case, line) for n, (row, line) in enumerate(zip(rows, lines, strict=True))
             )
-            self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", numbered)
-        path = self.path(run.id)
+            db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", numbered)
+        path = self.rows_path(run.id)
         path.parent.mkdir(exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return path
 
-    def path(self, run: str) -> Path:
+    def rows_path(self, run: str) -> Path:
         """Return where the rows of a run are written for other programs."""
         return self._folder / "rows" / f"{run}.jsonl"
 
@@ -164,9 +138,8 @@ class Runs:
             cases: Only runs of this file of cases; empty: of any.
         """
         where = "WHERE cases = ?" if cases else "WHERE ? = ''"
-        with self._errors():
-            query = f"SELECT * FROM runs {where} ORDER BY started DESC, id DESC LIMIT ?"
-            return [_run(row) for row in self._db.execute(query, (cases, limit))]
+        query = f"SELECT * FROM runs {where} ORDER BY started DESC, id DESC LIMIT ?"
+        return [_run(row) for row in self.rows(query, cases, limit)]
 
     def get(self, name: str) -> Run:
         """Return a run by its id, the beginning of it if that is enough, or 'last'.
@@ -177,28 +150,22 @@ class Runs:
         if name == "last":
             found = self.last(1)
         else:
-            with self._errors():
-                query = "SELECT * FROM runs WHERE id = ? OR substr(id, 1, ?) = ? ORDER BY id = ? DESC LIMIT 2"
-                found = [_run(row) for row in self._db.execute(query, (name, len(name), name, name))]
+            query = "SELECT * FROM runs WHERE id = ? OR substr(id, 1, ?) = ? ORDER BY id = ? DESC LIMIT 2"
+            found = [_run(row) for row in self.rows(query, name, len(name), name, name)]
         if not found or not name or (len(found) > 1 and found[0].id != name):
             raise NoSuchRun(name)
         return found[0]
 
     def same(self, settings_hash: str, code: str) -> Run | None:
         """Return the newest run of the same code with the same settings, if there is one."""
-        with self._errors():
-            query = "SELECT * FROM runs WHERE settings_hash = ? AND code = ? ORDER BY started DESC LIMIT 1"
-            return next((_run(row) for row in self._db.execute(query, (settings_hash, code))), None)
+        query = "SELECT * FROM runs WHERE settings_hash = ? AND code = ? ORDER BY started DESC LIMIT 1"
+        return next((_run(row) for row in self.rows(query, settings_hash, code)), None)
 
-    def rows(self, run: str) -> list[Row]:
+    def rows_of(self, run: str) -> list[Row]:
         """Return the rows of a run, in their order."""
-        with self._errors():
-            found = self._db.execute("SELECT row FROM rows WHERE run = ? ORDER BY n", (run,)).fetchall()
-        return [row_from(json.loads(row[0])) for row in found]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        return [
+            row_from(json.loads(line)) for (line,) in self.rows("SELECT row FROM rows WHERE run = ? ORDER BY n", run)
+        ]
 
 
 def row_from(document: dict[str, Any]) -> Row:

@@ -122,7 +122,7 @@ def sweep(
         if found is None:
             return None
         from_before.add(found.id)
-        return Scored(found, tuple(runs.rows(found.id)))
+        return Scored(found, tuple(runs.rows_of(found.id)))
 
     for number, (chosen, settings) in enumerate(tries, start=1):
         if progress:

@@ -187,7 +187,7 @@ def test_runs_are_kept_whole_and_for_ever(tmp_path: Path) -> None:
     assert runs.get("r1") == a_run("r1")
     assert [run.id for run in runs.last(9)] == ["r2", "r1"]
     assert runs.get("last").id == "r2"
-    assert [one.values for one in runs.rows("r1")] == [{"hit@1": 1.0}, {"hit@1": 0.0}]
+    assert [one.values for one in runs.rows_of("r1")] == [{"hit@1": 1.0}, {"hit@1": 0.0}]
     assert runs.same("h", "c0de") == a_run("r2", 2.0)
     assert runs.same("h", "other") is None
     for name in ("r", "r3", ""):
@@ -203,6 +203,8 @@ def test_runs_are_kept_whole_and_for_ever(tmp_path: Path) -> None:
 
 class Scripted:
     """A model that says what it is told to."""
+
+    name = "scripted"
 
     def __init__(self, said: object) -> None:
         self.said = said

@@ -25,7 +25,7 @@ ONE_DOOR = {
     "langfuse": {"ingest/trace.py"},
     "opentelemetry": {"ingest/trace.py"},
     "prometheus_client": {"assistant/figures.py"},
-    "sqlite3": {"ingest/ledger.py", "assistant/database.py", "eval/runs.py"},
+    "sqlite3": {"ingest/ledger.py", "assistant/database.py"},
     "onnx": {"ingest/embed.py"},
     "onnxruntime": {"ingest/embed.py"},
     "openvino": {"ingest/embed.py"},

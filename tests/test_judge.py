@@ -20,6 +20,8 @@ GOOD: dict[str, Any] = {
 class Scripted:
     """A judge that says each of these in turn, then the last again; an error is raised."""
 
+    name = "scripted"
+
     def __init__(self, *said: Mapping[str, Any] | Exception) -> None:
         self.said = list(said)
         self.prompts: list[str] = []

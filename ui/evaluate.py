@@ -1,4 +1,4 @@
-"""The command `ask eval`: score answers, look at runs, hold them against each other."""
+"""The command `ask eval`: score answers, hold them against what was accepted, try settings."""
 
 import contextlib
 import sys
@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ui.group import Group
+from ui.keep import keep
+from ui.runs import as_json_option, compare, difference_text, estimate_text, history, opened, report, run_text, show
 
 if TYPE_CHECKING:
-    from assistant.journal import Feedback, Kept
-    from assistant.settings import AssistantSettings
-    from eval.compare import Difference
-    from eval.metrics import Estimate
-    from eval.runs import Run, Runs
     from eval.suite import Plan
 
 _SUITES = ("retrieval", "refusal", "answer", "mcq", "quiz", "all")
@@ -35,7 +32,8 @@ def evaluate() -> None:
     """
 
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+for command in (history, show, compare, report, keep):
+    evaluate.add_command(command)
 _folder = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -68,18 +66,9 @@ def _plan(
     return Plan(notes or ROOT / "corpus", cases or GOLD, chosen, limit, use_model=not no_llm)
 
 
-def _runs() -> "Runs":
-    from eval.runs import Runs
-    from ui import open as opening
-
-    runs = Runs(opening.settings().home)
-    click.get_current_context().call_on_close(runs.close)
-    return runs
-
-
 @evaluate.command()
 @_what
-@_json
+@as_json_option
 @click.option("--mine", is_flag=True, help="Your own cases (`ask eval keep`), on your own index.")
 @click.option("--judge", is_flag=True, help="Let the served model judge the answers; it is measured first.")
 def run(
@@ -107,7 +96,7 @@ def run(
     plan = replace(plan, judged=judge)
     with _bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
-    path = _runs().add(scored.run, scored.rows)
+    path = opened().add(scored.run, scored.rows)
     publish(opening.settings(), scored.run, scored.rows)
     if as_json:
         opening.print_json(scored.run.as_json() | {"rows": str(path)})
@@ -117,86 +106,10 @@ def run(
 
 
 @evaluate.command()
-@click.option("-n", "limit", type=click.IntRange(1), default=20, show_default=True, help="Most runs.")
-@_json
-def history(limit: int, as_json: bool) -> None:
-    """List the last runs."""
-    from ui import open as opening
-
-    found = _runs().last(limit)
-    if as_json:
-        opening.print_json([one.as_json() for one in found])
-    elif not found:
-        click.echo("no runs yet; make one: ask eval --no-llm")
-    for one in [] if as_json else found:
-        click.echo(line_text(one))
-
-
-@evaluate.command()
-@click.argument("name", metavar="RUN")
-@click.option("--worst", type=click.IntRange(1), default=10, show_default=True, help="How many cases of each suite.")
-@_json
-def show(name: str, worst: int, as_json: bool) -> None:
-    """Show a run's scores and its worst cases; RUN is an id, its beginning, or `last`."""
-    from eval.compare import worst_rows
-    from eval.refusal import coverage, curve
-    from eval.score import REFUSAL
-    from ui import open as opening
-
-    runs = _runs()
-    found = runs.get(name)
-    rows = worst_rows(runs.rows(found.id), worst)
-    if as_json:
-        refused = [row for row in runs.rows(found.id) if row.suite == REFUSAL]
-        more = {
-            "rows": str(runs.path(found.id)),
-            "worst": [asdict(row) for row in rows],
-            "thresholds": [point._asdict() for point in curve(refused)],
-            "risk_coverage": coverage(refused),
-        }
-        opening.print_json(found.as_json() | more)
-        return
-    click.echo(run_text(found))
-    from ui.show import line_of
-
-    for row in rows:
-        told = ", ".join(f"{name} {value:.3g}" for name, value in row.values.items())
-        click.echo(f"\n{row.suite} {line_of(row.case)}: {line_of(row.question)}\n  {told}")
-        for name, value in (row.facts | row.detail).items():
-            parts = value if isinstance(value, list) else [value]
-            click.echo("\n".join(f"  {name}: {line_of(str(part))[:300]}" for part in parts[:6]))
-
-
-@evaluate.command()
-@click.argument("before", metavar="RUN")
-@click.argument("after", metavar="RUN")
-@_json
-def compare(before: str, after: str, as_json: bool) -> None:
-    """Hold a run against another of the same cases: what is better, what is worse, what may be chance."""
-    from eval.compare import compare as comparing
-    from eval.compare import require_common
-    from ui import open as opening
-
-    runs = _runs()
-    one, other = runs.get(before), runs.get(after)
-    rows, other_rows = runs.rows(one.id), runs.rows(other.id)
-    require_common(rows, other_rows, one.id, other.id)
-    found = comparing(rows, other_rows)
-    if as_json:
-        opening.print_json({"before": one.id, "after": other.id, "differences": [asdict(each) for each in found]})
-        return
-    for name in sorted({*one.settings, *other.settings}):
-        was, now = one.settings.get(name), other.settings.get(name)
-        if was != now:
-            click.echo(f"{name}: {was} → {now}")
-    click.echo("\n".join(map(difference_text, found)))
-
-
-@evaluate.command()
 @_what
 @click.option("--baseline", type=click.Path(path_type=Path), help="What was accepted; by default the shipped file.")
 @click.option("--mine", is_flag=True, help="Your own cases against their own baseline.")
-@_json
+@as_json_option
 def gate(
     notes: Path | None,
     cases: Path | None,
@@ -230,7 +143,7 @@ def gate(
     accepted = load_baseline(path)
     with _bars() as tell:
         scored = scoring(plan, settings, progress=tell, notice=_notice)
-    kept = _runs().add(scored.run, scored.rows)
+    kept = opened().add(scored.run, scored.rows)
     found = check(accepted, scored.rows, path)
     fallen = worse(found)
     if accepted.head["settings"].get("cases_hash") != scored.run.settings["cases_hash"]:
@@ -259,60 +172,18 @@ def accept(name: str, baseline: Path | None, mine: bool) -> None:
     from eval.mine import baseline_path
     from ui import open as opening
 
-    runs = _runs()
+    runs = opened()
     found = runs.get(name)
     path = baseline or (baseline_path(opening.settings()) if mine else BASELINE)
-    count = save_baseline(path, found, runs.rows(found.id))
+    count = save_baseline(path, found, runs.rows_of(found.id))
     click.echo(f"{path}: {count} rows of run {found.id}")
-
-
-@evaluate.command()
-@click.argument("answer_id", metavar="[ANSWER]", type=int, required=False)
-@click.option("--note", default="", help="The note that has the right answer, relative to the notes folder.")
-@click.option("--answer", default="", help="The right answer.")
-@click.option("--not-in-notes", is_flag=True, help="The right answer is that your notes don't say.")
-def keep(answer_id: int | None, note: str, answer: str, not_in_notes: bool) -> None:
-    """Make a wrong answer a case of your own: by default the last one you gave a thumbs-down.
-
-    \b
-    Examples:
-      ask eval keep --note networking/ports.md
-      ask eval keep 17 --not-in-notes
-    """
-    from eval.mine import case_from, cases_path, keep_case
-    from ui import open as opening
-
-    settings = opening.settings()
-    kept, feedback = _wrong_answer(settings, answer_id)
-    if note:
-        note = opening.shelf(settings).relative(Path(note))
-    case = case_from(kept, feedback, note=note, answer=answer, not_in_notes=not_in_notes)
-    path = cases_path(settings)
-    new = keep_case(path, case)
-    click.echo(f"{'kept' if new else 'kept anew'}: {case['id']} in {path}; `ask eval --mine` scores it")
-
-
-def _wrong_answer(settings: "AssistantSettings", answer_id: int | None) -> "tuple[Kept, Feedback | None]":
-    from assistant.errors import NoSuchAnswer
-    from assistant.journal import Journal
-
-    with contextlib.closing(Journal.of(settings)) as journal:
-        down = [one for one in journal.feedbacks(answer_id or 0) if not one.good]
-        if not down and answer_id is None:
-            raise click.ClickException("no answer has a thumbs-down yet; name one: ask eval keep ANSWER")
-        feedback = down[-1] if down else None
-        wanted = answer_id if answer_id is not None else down[-1].answer
-        found = journal.answer(wanted)
-    if found is None:
-        raise NoSuchAnswer(wanted)
-    return found, feedback
 
 
 @evaluate.command()
 @_what
 @click.option("--set", "given", multiple=True, required=True, metavar="NAME=VALUE,VALUE", help="May be repeated.")
 @click.option("--by", default="retrieval shown", show_default=True, help="The score that decides: suite and name.")
-@_json
+@as_json_option
 def sweep(
     notes: Path | None,
     cases: Path | None,
@@ -336,7 +207,7 @@ def sweep(
     suite, _, metric = by.partition(" ")
     plan = _plan(notes, cases, suites, limit, no_llm, default=f"{suite} retrieval")
     tries = sweeping.combinations(given, opening.settings())
-    runs = _runs()
+    runs = opened()
     tried = []
     with _bars() as tell:
         for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=_notice):
@@ -355,28 +226,6 @@ def sweep(
         " ".join(f"{name}={value}" for name, value in one.values.items()) for one in (result.best, result.not_worse[0])
     )
     click.echo(f"best: {best}; the cheapest that is not shown to be worse: {cheapest}")
-
-
-@evaluate.command()
-@click.argument("name", metavar="RUN", default="last")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="By default beside the run's rows.")
-def report(name: str, output: Path | None) -> None:
-    """Write a run as one HTML file: scores over time, by kind of question, risk and coverage, worst cases."""
-    from eval.report import page
-
-    runs = _runs()
-    found = runs.get(name)
-    before = [one for one in runs.last(100, cases=found.cases) if one.started <= found.started][:30]
-    path = output or runs.path(found.id).with_suffix(".html")
-    path.write_text(page(found, runs.rows(found.id), before), encoding="utf-8")
-    click.echo(str(path))
-
-
-def difference_text(one: "Difference") -> str:
-    """Return a difference in one line."""
-    p = "" if one.p is None else f"  McNemar p {one.p:.3f}"
-    change = f"{one.after - one.before:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-    return f"{one.suite} {one.metric:<20} {one.before:.3f} → {one.after:.3f}  {change}  n {one.n}{p}  {one.verdict}"
 
 
 def _notice(line: str) -> None:
@@ -412,41 +261,3 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[step], completed=done, total=total or None)
 
         yield tell
-
-
-def estimate_text(one: "Estimate") -> str:
-    """Return a score with its interval."""
-    return f"{one.value:8.3f} [{one.low:.3f}, {one.high:.3f}]  n {one.n}"
-
-
-def line_text(one: "Run") -> str:
-    """Return a run in one line."""
-    import datetime
-
-    from ui.show import line_of
-
-    when = datetime.datetime.fromtimestamp(one.started).strftime("%Y-%m-%d %H:%M")
-    heads = {"retrieval": "ndcg@10", "refusal": "auroc", "answer": "token_f1", "mcq": "accuracy", "quiz": "accepted"}
-    told = [
-        f"{suite} {heads[suite]} {scores[heads[suite]].value:.3f}"
-        for suite, scores in one.scores.items()
-        if heads.get(suite) in scores
-    ]
-    by = one.model or "no model"
-    return line_of(f"{one.id}  {when}  {one.code or 'no git'}  {by}  {Path(one.cases).name}  {'; '.join(told)}")
-
-
-def run_text(one: "Run") -> str:
-    """Return a run's scores as plain text."""
-    from ui.show import line_of
-
-    lines = [line_of(f"run {one.id}: {one.cases}, {one.model or 'no model'}, {one.seconds:.1f} s")]
-    for suite, scores in one.scores.items():
-        lines.append(suite)
-        for name, score in scores.items():
-            kappa = one.judge.get(name.removeprefix("judge_")) if name.startswith("judge_") else None
-            agrees = "" if kappa is None else f"  judge agrees with people: kappa {kappa:.2f}"
-            lines.append(f"  {name:<20}{estimate_text(score)}{agrees}")
-    if one.tokens:
-        lines.append("tokens: " + ", ".join(f"{count:,} {name}" for name, count in one.tokens.items()))
-    return "\n".join(lines)

@@ -71,7 +71,7 @@ def _page(home: Path, name: str) -> str:
     with closing(Runs(home)) as runs:
         run = runs.get(name)
         before = [one for one in runs.last(RUNS, cases=run.cases) if one.started <= run.started]
-        return f'<section class="report">{"".join(report.parts(run, runs.rows(run.id), before))}</section>'
+        return f'<section class="report">{"".join(report.parts(run, runs.rows_of(run.id), before))}</section>'
 
 
 def use_html(desk: Desk, learner: str) -> str:
