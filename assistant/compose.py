@@ -19,7 +19,7 @@ from assistant.errors import TooFewItems
 from assistant.exam import Exam, Question
 from assistant.grade import Model
 from assistant.items import CLOZE, MCQ, ORDERING, TRUE_FALSE, Item, Items
-from assistant.plan import last_answers
+from assistant.mastery import last_answers
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from assistant.study import questions as new_questions

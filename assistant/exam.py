@@ -20,7 +20,7 @@ from assistant.errors import ExamOver, NoExam
 from assistant.grade import chosen_option, grade
 from assistant.interval import wilson
 from assistant.items import MCQ, ORDERING, Item, item_of
-from assistant.plan import is_right
+from assistant.mastery import is_right
 from assistant.review import AGAIN, GOOD, Review, Reviews
 
 TIME_UP, ENDED, DONE = "the time is up", "the learner ended it", "every question was answered"

@@ -14,7 +14,8 @@ from assistant.decide import DROPPED, Decisions
 from assistant.exam import Exam
 from assistant.items import Item
 from assistant.journal import Journal
-from assistant.plan import DONE, GAP, MASTERED, Plan, is_right, mastery, stand
+from assistant.mastery import DONE, GAP, MASTERED, is_right, mastery
+from assistant.plan import Plan, stand
 from assistant.review import Review, Reviews
 from assistant.streak import streak
 

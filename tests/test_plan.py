@@ -14,9 +14,10 @@ from assistant.errors import JournalUnavailable, NoSuchCertificate
 from assistant.interval import Z_LOWER_90, wilson
 from assistant.items import Evidence, Item, Items
 from assistant.journal import Journal
-from assistant.plan import Plan, dates_of, stand
+from assistant.plan import Plan, stand
 from assistant.review import AGAIN, GOOD, Reviews
 from assistant.settings import AssistantSettings
+from assistant.timeline import dates_of
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.test_blueprint import SMALL, written

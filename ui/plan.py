@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from assistant.cover import Coverage
     from assistant.decide import Decisions
     from assistant.items import Items
-    from assistant.plan import Plan, Standing, Task
+    from assistant.mastery import Standing
+    from assistant.plan import Plan
     from assistant.review import Reviews
+    from assistant.today import Task
     from ingest.shelf import Shelf
     from ui.settings import UiSettings
 

@@ -8,8 +8,11 @@ import gradio as gr
 
 from assistant.blueprint import find, named
 from assistant.decide import Decisions, Held
-from assistant.plan import Mark, Plan, Reading, Standing, Stretch, Subject, Task, stand
+from assistant.mastery import Reading, Standing
+from assistant.plan import Plan, Subject, stand
 from assistant.progress import Followed, progress
+from assistant.timeline import Mark, Stretch
+from assistant.today import Task
 from ingest.errors import StudyError
 from ui.log import markdown_of
 from ui.plan import how_far, opened, task_text, when

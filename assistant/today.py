@@ -1,0 +1,142 @@
+"""Where a learner stands → what is to be done today, within the minutes that there are.
+
+    what is due → new questions about the objectives with the most to win → a lab → a source for what the notes lack
+
+What is to win is weight · (1 − mastery), among the phases that have begun; what was never asked about is read first.
+"""
+
+import datetime
+import math
+import statistics
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from assistant.cover import Coverage
+from assistant.decide import Decided
+from assistant.mastery import GAP, LEARNING, NEW, READ, Reading, Standing
+from assistant.review import Review
+from assistant.timeline import Stretch
+
+ENOUGH = 7
+"""Items of an objective that are to be answered once; then reviews keep them."""
+AT_ONCE = 7
+"""New questions about one objective on one day, at most."""
+WORDS_A_MINUTE = 238 / 2
+"""Silent reading of non-fiction (Brysbaert, 2019), read twice."""
+FOCUS = 4
+"""Objectives of one day; more only where their phase would not be done in time."""
+LEAST_LAB = 10
+"""Minutes below which a lab is not begun."""
+SECONDS = 40.0
+"""For one question with its answer, until the learner's own median is known; an estimate."""
+OWN = 20
+"""Answers from which on the learner's own median counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do today."""
+
+    kind: str
+    """review, read, quiz, lab or source."""
+    minutes: int
+    what: str
+    """The objective's text, the lab's, or how many are due."""
+    why: str
+    about: str = ""
+    """Id of the objective or the lab."""
+    count: int = 0
+    """Items to review or questions to answer."""
+    read: tuple[Reading, ...] = ()
+
+
+def seconds_a_question(log: Sequence[Review]) -> float:
+    """Return how long one question takes this learner, from the last 200 answers; a pause is not counted."""
+    took = [review.took_ms / 1000 for review in log[-200:] if 0 < review.took_ms < 600_000]
+    return statistics.median(took) + 15 if len(took) >= OWN else SECONDS  # to read why, and where it stands
+
+
+def tasks(
+    standings: Sequence[Standing],
+    phases: Sequence[Stretch],
+    coverage: Coverage,
+    decided: Decided,
+    *,
+    touched: Collection[str],
+    today: datetime.date,
+    minutes: int,
+    due: int,
+    answered_today: int,
+    seconds: float,
+) -> list[Task]:
+    """Return what is still to be done today.
+
+    Args:
+        standings: How it stands with each objective.
+        phases: With their dates.
+        coverage: What the notes have for the plan.
+        decided: What the learner decided about it.
+        touched: Ids of the objectives that had new questions today.
+        today: The day.
+        minutes: That there are today.
+        due: Items to be reviewed now.
+        answered_today: Questions that were answered today.
+        seconds: That a question takes.
+    """
+    found: list[Task] = []
+    left = max(0.0, minutes - answered_today * seconds / 60)
+    if due:
+        count = min(due, max(1, int(left * 60 / seconds)))
+        took = count * seconds / 60
+        rest = f"; {due - count} more wait" if count < due else ""
+        found.append(Task("review", _minutes(took), f"{count} due", f"before they are forgotten{rest}", count=count))
+        left -= took
+    begun = [phase for phase in phases if phase.state != "later"] or list(phases[:1])
+    of = [one for one in standings if one.phase in {phase.id for phase in begun}]
+    open_ = sorted((one for one in of if one.state in (NEW, LEARNING)), key=_most_to_win)
+    days = max(1, (begun[-1].ends - today).days + 1)
+    focus = max(FOCUS, math.ceil(len(open_) / days)) - len(touched)
+    for one in open_:
+        if focus <= 0:
+            break
+        if one.id in touched or (decided.used_up.get(one.id) == coverage.generation and one.answered >= one.items):
+            continue  # reviews keep what there is
+        wanted = min(AT_ONCE, max(ENOUGH - one.answered, one.items - one.answered))
+        reading = _reading(one, coverage) if not one.answered else None
+        spent = reading.minutes if reading else 0
+        wanted = min(wanted, int((left - spent) * 60 / seconds))
+        if wanted < 1:
+            continue
+        if reading:
+            found.append(reading)
+        took = wanted * seconds / 60
+        found.append(Task("quiz", _minutes(took), one.text, _why(one), one.id, wanted))
+        left -= spent + took
+        focus -= 1
+    marks = [mark for phase in begun for mark in phase.marks if mark.kind == "lab" and not mark.ticked]
+    left = min(left, minutes - sum(task.minutes for task in found))
+    if marks and left >= LEAST_LAB:
+        found.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
+    gaps = sorted((one for one in of if one.state == GAP), key=_most_to_win)
+    if gaps and coverage.generation:
+        why = f"your notes don't cover it, and it is {gaps[0].weight:.0f} % of the plan"
+        found.append(Task("source", 0, gaps[0].text, why, gaps[0].id))
+    return found
+
+
+def _most_to_win(one: Standing) -> tuple[float, str]:
+    return -one.weight * (1 - one.mastery), one.id
+
+
+def _reading(one: Standing, coverage: Coverage) -> Task:
+    words = sum(passage.words for passage in coverage.objectives[one.id].passages[:READ])
+    return Task("read", _minutes(words / WORDS_A_MINUTE), one.text, _why(one), one.id, 0, one.read)
+
+
+def _why(one: Standing) -> str:
+    asked = f"{one.right} of {one.answered} right so far" if one.answered else "never asked"
+    return f"{one.weight:.0f} % of the plan, {asked}"
+
+
+def _minutes(value: float) -> int:
+    return max(1, round(value))
