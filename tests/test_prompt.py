@@ -73,6 +73,24 @@ def test_only_as_many_passages_are_sent_as_fit_the_best_first() -> None:
     assert "three" not in prompt.messages[1]["content"]
 
 
+def test_counting_which_passages_fit_asks_the_server_a_few_times_only() -> None:
+    asked: list[int] = []
+
+    def counted(messages: Sequence[dict[str, str]]) -> int:
+        asked.append(words(messages))
+        return asked[-1]
+
+    hundred = passages(*["ten words of text that are the same every time"] * 100)
+    everything = build("q", hundred, count_tokens=counted, most_tokens=10_000)
+    assert (everything.passages, len(asked)) == (100, 1)
+
+    most = everything.tokens // 2
+    prompt = build("q", hundred, count_tokens=counted, most_tokens=most)
+    one_more = build("q", hundred[: prompt.passages + 1], count_tokens=words, most_tokens=10_000)
+    assert prompt.tokens <= most < one_more.tokens
+    assert len(asked) <= 10
+
+
 def test_a_passage_that_is_too_long_by_itself_is_cut() -> None:
     prompt = made("What?", "word " * 1000, most=400)
     assert prompt.passages == 1

@@ -180,7 +180,7 @@ def test_vllm_itself_accepts_the_command_of_the_compose_file() -> None:
         [FOLDER / "bin" / "python", "-c", code, *command], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines()[-1] == "Qwen/Qwen3-8B-AWQ 16384 {'enable_thinking': False} qwen3"
+    assert done.stdout.splitlines()[-1] == "Qwen/Qwen3.5-4B 16384 {'enable_thinking': False} qwen3"
 
 
 # Secrets
@@ -212,9 +212,9 @@ def test_make_secrets_runs_the_script() -> None:
 # Memory
 
 SHAPES = {
-    "Qwen/Qwen3-4B-AWQ": (3.6e9 * 0.52 + 0.389e9 * 2, 36 * 8 * 128),
-    "Qwen/Qwen3-8B-AWQ": (6.95e9 * 0.52 + 1.24e9 * 2, 36 * 8 * 128),
-    "Qwen/Qwen3-14B-AWQ": (13.2e9 * 0.52 + 1.556e9 * 2, 40 * 8 * 128),
+    "RedHatAI/Qwen3.5-4B-quantized.w4a16": (2.559e9 * 0.52 + (1.011e9 + 0.636e9 + 0.334e9) * 2, 8 * 4 * 256),
+    "Qwen/Qwen3.5-4B": (4.54e9 * 2, 8 * 4 * 256),
+    "RedHatAI/Qwen3.5-9B-quantized.w4a16": (5.302e9 * 0.52 + (1.617e9 + 2.034e9 + 0.454e9) * 2, 8 * 4 * 256),
     "openai/gpt-oss-20b": (19.1e9 * 0.53 + 1.8e9 * 2, 24 * 8 * 64),
     "Qwen/Qwen3.8-27B-FP8": (30.9e9, 16 * 4 * 256),
     "openai/gpt-oss-120b": (114.7e9 * 0.53 + 2.1e9 * 2, 36 * 8 * 64),
@@ -240,4 +240,4 @@ def test_the_default_of_the_compose_file_and_of_make_serve_is_in_the_docs() -> N
         EXAMPLE["VLLM_MODEL"],
         re.findall(r"^MODEL \?= (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[0],
     }
-    assert defaults == {"Qwen/Qwen3-8B-AWQ"} <= set(SHAPES)
+    assert defaults == {"Qwen/Qwen3.5-4B"} <= set(SHAPES)
