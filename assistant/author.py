@@ -19,7 +19,7 @@ from assistant.cards import Embed, Made, Rejected, placed
 from assistant.check import Ground, checked, is_new
 from assistant.errors import ServerError
 from assistant.facts import Source
-from assistant.grade import Model, says_the_same
+from assistant.grade import Model
 from assistant.items import (
     BLANK,
     CLOZE,
@@ -33,6 +33,7 @@ from assistant.items import (
     Evidence,
     Item,
 )
+from assistant.match import says_the_same
 from assistant.words import stems
 from ingest.chunk import Chunk
 

@@ -88,6 +88,11 @@ def key_is_supported(item: Item, ground: Ground) -> bool:
     return said.numbers <= found and (said.stems <= content(quote).stems or supports(item.answer, [ground.passage]))
 
 
+def gives_a_reason(item: Item, _: Ground) -> bool:
+    """Of a statement it is told why it is true, or what is."""
+    return item.kind != TRUE_FALSE or len(item.explanation.split()) > 2
+
+
 def options_are_distinct(item: Item, _: Ground) -> bool:
     """No option says what another one says, or is a part of it."""
     told = [normal(option) for option in item.options]
@@ -240,6 +245,7 @@ CHECKS: dict[str, Check] = {
     "schema": follows_schema,
     "quote_exact": quotes_exactly,
     "key_supported": key_is_supported,
+    "reason_given": gives_a_reason,
     "options_distinct": options_are_distinct,
     "options_same_form": options_have_one_form,
     "options_same_length": options_have_one_length,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.items import Evidence
+from assistant.words import abbreviates
 from ingest import sentences
 from ingest.chunk import Chunk, chunk_id, clean
 from ingest.index import View
@@ -224,7 +225,7 @@ def _definition(
         return None
     if re.search(r"\b(?:is|are|was)\s+(?:not|no longer)\b", f"is {definition}"):
         return None
-    alias = aside if _abbreviates(term, aside) or _abbreviates(aside, term) else ""
+    alias = aside if abbreviates(term, aside) or abbreviates(aside, term) else ""
     return Fact(DEFINITION, term, definition, said, evidence, heading, alias=alias)
 
 
@@ -235,40 +236,17 @@ def _long_forms(said: str, evidence: Evidence, heading: tuple[str, ...], defined
     for match in _ASIDE.finditer(said):
         inside = match["inside"].strip()
         before = match["before"].split()
-        if _abbreviates(before[-1], inside):
+        if abbreviates(before[-1], inside):
             short, long = before[-1], inside
         else:
             short = inside
             fitting = [
                 " ".join(before[-n:]) for n in range(2, len(before) + 1) if before[-n].lower() not in ("the", "a")
             ]
-            long = next((words for words in fitting if _abbreviates(short, words)), "")
+            long = next((words for words in fitting if abbreviates(short, words)), "")
         if long and f"={short.lower()}" not in defined:
             defined.add(f"={short.lower()}")
             yield Fact(LONG_FORM, short, long, said, evidence, heading)
-
-
-def _abbreviates(short: str, long: str) -> bool:
-    """Return whether the capitals of `short` are the first letters of `long`'s words, in order, all used."""
-    every = short[:1].islower()  # fMRI: its f counts, unlike the i of ViT
-    letters = [letter.lower() for letter in short if letter.isupper() or (every and letter.isalpha())]
-    if not 2 <= len(letters) <= 6 or len(letters) < len(re.sub(r"[^A-Za-z]", "", short)) - 1 or " " in short:
-        return False
-    words = [word for word in re.split(r"[\s/-]+", long) if word]
-    if not len(letters) - 1 <= len(words) <= len(letters) + 2 or re.search(r"[^\w\s,&/’'-]", long):
-        return False
-    initials = [word[0].lower() for word in words]
-    small = {"of", "the", "and", "for", "to", "in", "a"}
-    rest = iter(zip(initials, words, strict=True))
-    used = 0
-    for letter in letters:
-        for initial, word in rest:
-            if initial == letter:
-                used += 1
-                break
-            if word.lower() not in small:
-                return False
-    return used == len(letters) and all(word.lower() in small for _, word in rest)
 
 
 # ------------------------------------------------------------------------------------------- numbers and code

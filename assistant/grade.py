@@ -5,35 +5,35 @@
     short answers, explanations         a model against evidence and rubric; without one the learner is asked
     flashcards                          the learner
 
-A typo is forgiven only where it can't be another word: not in numbers, code or abbreviations, nor in a prefix that
-turns the meaning round (supervised, unsupervised). The learner can always say 'I was right'.
+What counts as another spelling is in `assistant/match.py`. What can't be read as an answer at all ('7' of four options)
+is no answer, and asked again. The learner can always say 'I was right'.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from assistant.check import normal
 from assistant.errors import ServerError
-from assistant.items import CLOZE, EXPLAIN, FLASHCARD, MCQ, ORDERING, SHORT, TRUE_FALSE, Item
-from assistant.words import content, stems
+from assistant.items import BLANK, CLOZE, EXPLAIN, FLASHCARD, MCQ, ORDERING, SHORT, TRUE_FALSE, Item
+from assistant.match import quantity, says_the_same
+from assistant.words import abbreviates
 
 KEY, MODEL, LEARNER = "key", "model", "learner"
 """Who graded."""
 MOST_ANSWER = 2000
 """Characters of an answer that are read."""
-_SIZES = {
-    "%": {"%": 1.0, "percent": 1.0},
-    "B": {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "tib": 2.0**40},
-    "B, long": {"kilobyte": 1e3, "megabyte": 1e6, "gigabyte": 1e9, "terabyte": 1e12},
-    "s": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "h": 3600.0},
-    "s, long": {"millisecond": 1e-3, "minute": 60.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0},
-    "W": {"w": 1.0, "watt": 1.0, "kw": 1e3, "kilowatt": 1e3, "mw": 1e6, "megawatt": 1e6},
-}
-_UNITS = {unit: (name.split(",")[0], size) for name, sizes in _SIZES.items() for unit, size in sizes.items()}
-"""Unit in lower case → its dimension, and how many of the smallest it is."""
+
+
+_NO_ANSWER = frozenset(
+    "i don t know,i dont know,i do not know,don t know,dont know,do not know,no idea,no clue,not sure,idk,dunno,pass,"
+    "skip".split(",")
+)
+_TRUE = frozenset("t true y yes yep yeah right correct ja wahr richtig".split())
+_FALSE = frozenset("f false n no nope nah wrong incorrect untrue nein falsch".split())
+_POSITION = re.compile(r"(?P<mark>(?:(?:option|answer|number|no\.?)\s|[#(]))?(?P<place>[1-9]|[a-i])(?P<end>[.):]|)")
+"""'2', 'b', '2)', '#2', 'option b': with a mark it is a position, whatever the options say."""
 
 
 class Model(Protocol):
@@ -61,6 +61,11 @@ class Grade:
     quote: str = ""
     """Words of the evidence that the model leans on; empty where it named none that stand there."""
 
+    @property
+    def unread(self) -> bool:
+        """Whether it could not be read as an answer at all: `why` says what to say instead."""
+        return self.correct is None and self.by == KEY
+
 
 def grade(item: Item, given: str, model: Model | None = None) -> Grade:
     """Grade an answer.
@@ -73,19 +78,19 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
     given = " ".join(given[:MOST_ANSWER].split())
     if item.kind == FLASHCARD:
         return Grade(None, "", LEARNER)
-    if not given or normal(given) in ("", "i don t know", "don t know", "dont know", "no idea", "pass", "skip"):
+    if not re.search(r"\w|[^\s\w.?!…-]", given) or normal(given) in _NO_ANSWER:
         return Grade(False, "", KEY)
     if item.kind == MCQ:
-        chosen = chosen_option(item, given)
-        return Grade(chosen == item.key, "", KEY) if chosen >= 0 else Grade(None, "that is none of the options", KEY)
+        chosen, why = _chosen(item, given)
+        return Grade(chosen == item.key, "", KEY) if chosen >= 0 else Grade(None, why, KEY)
     if item.kind == TRUE_FALSE:
-        return Grade(_truth(given) == item.answer, "", KEY)
+        truth = _truth(given)
+        return Grade(truth == item.answer, "", KEY) if truth else Grade(None, "say true or false", KEY)
     if item.kind == ORDERING:
-        return Grade(re.findall(r"\d+", given) == item.answer.split(), "", KEY)
-    if item.kind == CLOZE or (item.kind == SHORT and says_the_same(given, (item.answer, *item.accepted))):
-        return Grade(says_the_same(given, (item.answer, *item.accepted)), "", KEY)
-    if model is None and not stems(given) & stems(" ".join((item.answer, *item.accepted, *item.rubric))):
-        return Grade(False, "", KEY)
+        return _in_order(item, given)
+    right = _is_the_key(item, given)
+    if item.kind == CLOZE or (right and item.kind == SHORT):
+        return Grade(right, "", KEY)
     if model is None:
         return Grade(None, "no model is there to judge this answer", LEARNER)
     try:
@@ -96,95 +101,80 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
 
 def chosen_option(item: Item, given: str) -> int:
     """Return the position of the option that was named by number, letter or text; -1: none was."""
-    text = given.strip().rstrip(".)").lower()
-    if re.fullmatch(r"[1-9]", text):
-        position = int(text) - 1
-    elif re.fullmatch(r"[a-i]", text):
-        position = ord(text) - ord("a")
-    else:
-        position = next((n for n, option in enumerate(item.options) if normal(option) == normal(given)), -1)
-    return position if position < len(item.options) else -1
+    return _chosen(item, given)[0]
+
+
+def _chosen(item: Item, given: str) -> tuple[int, str]:
+    """Return the position of the option that was named; or -1 and what to say to the learner."""
+    text = given.strip().casefold()
+    named = [n for n, option in enumerate(item.options) if option.strip().casefold() == text]
+    named = named or [n for n, option in enumerate(item.options) if says_the_same(given, [option])]
+    match = _POSITION.fullmatch(text)
+    position = -1
+    if match:
+        position = int(match["place"]) - 1 if match["place"].isdigit() else ord(match["place"]) - ord("a")
+        position = position if position < len(item.options) else -1
+    if position >= 0 and match and (not named or named == [position] or match["mark"] or match["end"]):
+        return position, ""
+    if position >= 0 and text.isdigit():
+        return -1, f"{text} is an option, and the number of another one: say {text}) for the number"
+    return (named[0], "") if len(named) == 1 else (-1, f"that is none of the options: say 1–{len(item.options)}")
 
 
 def _truth(given: str) -> str:
-    word = (normal(given).split() or [""])[0]
-    return {"t": "true", "true": "true", "yes": "true", "y": "true", "right": "true"}.get(word, "false")
+    """Return 'true' or 'false'; empty where an answer is neither."""
+    words = [
+        word for word in normal(given).split() if word not in ("it", "is", "s", "that", "this", "the", "statement")
+    ]
+    turned = words[:1] == ["not"]
+    said = "".join(words[turned : turned + 1])
+    truth = said in _TRUE
+    return str(truth != turned).lower() if truth or said in _FALSE else ""
 
 
-def says_the_same(given: str, wanted: Sequence[str]) -> bool:
-    """Return whether an answer is one of the wanted ones, apart from how it is written."""
-    return any(_same(given, one) for one in wanted)
+def _in_order(item: Item, given: str) -> Grade:
+    places = re.findall(r"\d+", given)
+    if not places:
+        letters = re.sub(r"\W|_|\b(?:and|then)\b", "", given.lower())
+        places = [str(ord(letter) - ord("a") + 1) for letter in letters if letter.isascii()]
+    elif len(item.options) < 10:
+        places = list("".join(places))
+    if sorted(places) != sorted(str(n + 1) for n in range(len(item.options))):
+        return Grade(None, f"give each number from 1 to {len(item.options)} once, in the right order", KEY)
+    return Grade(places == item.answer.split(), "", KEY)
 
 
-def _same(given: str, wanted: str) -> bool:
-    a, b = _bare(given), _bare(wanted)
-    if not a or a == b:
-        return a == b
-    one, other = _quantity(given), _quantity(wanted)
-    if one and other:
-        unit_left_out = not one[1] or not other[1]  # the unit stands behind the blank, or in the key alone
-        return one[0] == other[0] if unit_left_out else one[1] == other[1] and abs(one[2] - other[2]) <= 1e-9 * other[2]
-    if _is_code(wanted):
+def _is_the_key(item: Item, given: str) -> bool:
+    """Return whether an answer is the stored one; words and units beside the blank may be said along, and must fit."""
+    wanted = (item.answer, *item.accepted)
+    if says_the_same(given, wanted):
+        amount, unit = (
+            quantity(given),
+            re.match(r"\s*-?([A-Za-z%µ]+(?:/[A-Za-z]+)?)", item.question.partition(BLANK)[2]),
+        )
+        if (
+            item.kind != CLOZE
+            or not (amount and amount.measures and unit)
+            or any(known.measures for one in wanted if (known := quantity(one)))
+        ):
+            return True
+        return says_the_same(given, [f"{one} {unit[1]}" for one in wanted])
+    if item.kind != CLOZE:
         return False
-    said, meant = content(given), content(wanted)
-    if said.numbers != meant.numbers or said.negated != meant.negated:
-        return False
-    if meant.stems and said.stems == meant.stems:
-        return True
-    return not re.search(r"\d", wanted) and _is_typo(a, b)
-
-
-def _bare(text: str) -> str:
-    """Return letters and digits alone: 'paged attention', 'Paged-Attention' and 'PagedAttention' are one."""
-    text = unicodedata.normalize("NFKD", text.lower())
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", re.sub(r"^(?:an?|the)\s+", "", text.strip()))
-    return re.sub(r"[^\w.%+#@/]|_|(?<!\d)\.|\.(?!\d)", "", text)
-
-
-def _quantity(text: str) -> tuple[float, str, float] | None:
-    """Return a number, its dimension, and its size in that dimension's smallest unit."""
-    match = re.fullmatch(r"[~≈$€]?\s*(-?\d+(?:[.,]\d+)*)\s*([a-zµ%/]*)\.?", text.strip().lower())
-    if not match:
-        return None
-    number = re.sub(r",(?=\d{3}\b)", "", match[1])
-    try:
-        value = float(number.replace(",", "."))
-    except ValueError:
-        return None
-    unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
-    dimension, factor = _UNITS.get(unit, (unit, 1.0))
-    return value, dimension, value * factor
-
-
-def _is_code(text: str) -> bool:
-    return bool(re.fullmatch(r"\S*[A-Z]\S*[A-Z]\S*", text)) or bool(re.search(r"--|\w_\w|\w\.\w", text))
-
-
-_TURNS = ("un", "in", "im", "ir", "non", "dis", "de", "over", "under", "multi", "uni", "en", "ex", "up", "down")
-
-
-def _is_typo(given: str, wanted: str) -> bool:
-    """Return whether two words differ by a slip of the keyboard only."""
-    for prefix in _TURNS:
-        if given.startswith(prefix) != wanted.startswith(prefix):
-            return False
-    most = 0 if len(wanted) < 5 else 1 if len(wanted) < 9 else 2
-    return given[:1] == wanted[:1] and abs(len(given) - len(wanted)) <= most and distance(given, wanted) <= most
-
-
-def distance(one: str, other: str) -> int:
-    """Return how many letters must be put in, left out, changed or swapped with the next (Damerau 1964)."""
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        before_that, before, row = before, row, [i]
-        for j, b in enumerate(other, start=1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, before_that[j - 2] + 1)
-            row.append(cost)
-    return row[-1]
+    before, _, after = (normal(part).split() for part in item.question.partition(BLANK))
+    words = given.split()
+    for n in range(1, len(words)):
+        if normal(" ".join(words[-n:])).split() == after[:n] and says_the_same(" ".join(words[:-n]), wanted):
+            return True
+        if normal(" ".join(words[:n])).split() == before[-n:] and says_the_same(" ".join(words[n:]), wanted):
+            return True
+    asked = set(before + after)
+    return any(
+        normal(short) not in asked and abbreviates(short.upper(), long)
+        for one in wanted
+        for short, long in ((given, one), (one, given))
+        if len(short) > 2 and " " not in short and " " in long
+    )
 
 
 # ----------------------------------------------------------------------------------------------------- a model

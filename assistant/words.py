@@ -103,3 +103,26 @@ def _stemmer() -> Any:
 def stems(text: str) -> frozenset[str]:
     """Return the stems of a text's content words and its numbers."""
     return content(text).stems
+
+
+def abbreviates(short: str, long: str) -> bool:
+    """Return whether the capitals of `short` are the first letters of `long`'s words, in order, all used."""
+    every = short[:1].islower()  # fMRI: its f counts, unlike the i of ViT
+    letters = [letter.lower() for letter in short if letter.isupper() or (every and letter.isalpha())]
+    if not 2 <= len(letters) <= 6 or len(letters) < len(re.sub(r"[^A-Za-z]", "", short)) - 1 or " " in short:
+        return False
+    words = [word for word in re.split(r"[\s/-]+", long) if word]
+    if not len(letters) - 1 <= len(words) <= len(letters) + 2 or re.search(r"[^\w\s,&/’'-]", long):
+        return False
+    initials = [word[0].lower() for word in words]
+    small = {"of", "the", "and", "for", "to", "in", "a"}
+    rest = iter(zip(initials, words, strict=True))
+    used = 0
+    for letter in letters:
+        for initial, word in rest:
+            if initial == letter:
+                used += 1
+                break
+            if word.lower() not in small:
+                return False
+    return used == len(letters) and all(word.lower() in small for _, word in rest)

@@ -1,6 +1,7 @@
 """`ask quiz` and `ask review` as a learner meets them: asked, graded, kept, due again; and what a quiz is made of."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from assistant.errors import NotCovered
+from assistant.grade import Grade
 from assistant.items import CLOZE, MCQ, Item, Items
 from assistant.journal import Journal
 from assistant.quiz import Wish, quiz
@@ -21,6 +23,8 @@ from ingest.sync import sync
 from tests.scripted import Scripted, choice, cloze, evidence, flashcard
 from ui.ask_item import when
 from ui.cli import main
+from ui.web.questions import iter_closing, question_html
+from ui.web.round import Round, Supply
 
 GPU = "# GPUs\n\nA **warp** is a group of 32 threads that run together on one processor.\n"
 ZOO = "# Zebras\n\nA **dazzle** is a group of zebras that live together on the plains of the south.\n"
@@ -92,6 +96,69 @@ def test_the_learner_overrules_a_wrong_grade(ask: Ask, shelf: Shelf, settings: A
     assert "noted: you were right about" in said
     assert "2 of 2 right." in said
     assert [(review.correct, review.by) for review in kept(settings).log()] == [(True, "learner"), (True, "key")]
+
+
+def test_the_last_answer_can_be_overruled_too(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:
+    put(shelf, choice())
+    said = ask("quiz", "-n", "1", "--no-llm", answers="1\n!\n")
+    assert "[Enter ends; ! says that you were right]" in said
+    assert "1 of 1 right." in said
+    assert [(review.correct, review.by) for review in kept(settings).log()] == [(True, "learner")]
+
+
+def test_the_last_wrong_answer_stays_wrong_unless_it_is_overruled(
+    ask: Ask, shelf: Shelf, settings: AssistantSettings
+) -> None:
+    put(shelf, choice())
+    assert "0 of 1 right." in ask("quiz", "-n", "1", "--no-llm", answers="1\n\n")
+    assert [review.correct for review in kept(settings).log()] == [False]
+
+
+def test_the_letter_that_ends_can_be_an_answer(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:
+    put(shelf, replace(cloze("Q"), question="The matrix of the asking side is called ____ there."))
+    said = ask("quiz", "-n", "1", "--no-llm", answers="Q\na\n")
+    assert "“Q” ends; Enter ends, a gives it as your answer" in said
+    assert "Right." in said
+    assert [review.given for review in kept(settings).log()] == ["Q"]
+
+
+def test_q_ends_at_a_blank_and_is_no_answer(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:
+    put(shelf, cloze())
+    ask("quiz", "-n", "1", "--no-llm", answers="q\n\n")
+    ask("quiz", "-n", "1", "--no-llm", answers="q\n")
+    assert kept(settings).log() == []
+
+
+def test_what_is_no_answer_is_asked_again_and_not_graded(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:
+    put(
+        shelf,
+        Item("true_false", "A warp has 32 threads.", "true", evidence(), explanation="A warp is a group of 32."),
+        Item("ordering", "In which order does it start?", "2 1 3", evidence(), options=("b", "a", "c")),
+    )
+    said = ask("quiz", "-n", "2", "--no-llm", answers="hm\nt\n2 2 2\n213\n")
+    assert "   say true or false\n[t or f; q ends]" in said
+    assert "A warp is a group of 32." in said
+    assert "give each number from 1 to 3 once, in the right order" in said
+    assert "2 of 2 right." in said
+
+
+def test_in_a_browser_a_button_is_a_position_and_what_is_no_answer_leaves_the_question_open(
+    settings: AssistantSettings,
+) -> None:
+    numbers = Item("mcq", "How many are there of them?", "16", evidence(), options=("2", "8", "4", "16"))
+    steps = Item("ordering", "In which order does it start?", "2 1 3", evidence(), options=("b", "a", "c"))
+    of = Round(kept(settings), Supply(iter_closing([numbers, steps])), "quiz")
+    of.next()
+    told = question_html(numbers, 1)
+    [fourth] = re.findall(r'data-given="([^"]*)" data-key="4"', told)
+    assert of.answer(fourth) == Grade(True, "", "key")
+    of.next()
+    unread = of.answer("2 2")
+    assert unread is not None
+    assert unread.unread
+    assert of.graded is None
+    assert of.answer("213") == Grade(True, "", "key")
+    assert [review.correct for review in kept(settings).log()] == [True, True]
 
 
 def test_a_card_is_turned_and_rated(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:

@@ -24,16 +24,25 @@ _HINTS = {
 }
 
 
+_IN_WORDS = ("cloze", "short", "explain")
+
+
 class Asking:
     """Asks items one by one, and keeps every graded answer before the next is asked."""
 
     def __init__(self, reviews: "Reviews", model: "Model | None", *, source: str) -> None:
         self._reviews, self._model, self._source = reviews, model, source
         self._last: tuple[Review, Item] | None = None
+        self._left = False
+        """Whether the learner ended before the last question."""
         self.asked = self.right = 0
 
     def ask(self, item: "Item") -> bool:
         """Ask one item; return whether to go on."""
+        self._left = not self._asked(item)
+        return not self._left
+
+    def _asked(self, item: "Item") -> bool:
         from assistant.grade import grade
         from assistant.items import FLASHCARD
 
@@ -41,14 +50,14 @@ class Asking:
         for number, option in enumerate(item.options, start=1):
             click.echo(f"   {number}  {line_of(option)}")
         started = time.monotonic()
-        given = self._line(f"[{_HINTS.get(item.kind, 'answer')}; q ends] ")
+        given = self._answer(item)
         if given is None:
             return False
         took_ms = int((time.monotonic() - started) * 1000)
         graded = grade(item, given, self._model)
-        while graded.correct is None and item.kind == "mcq":
-            click.echo(f"   {graded.why}; say 1–{len(item.options)}")
-            given = self._line("[1–4] ")
+        while graded.unread:
+            click.echo(f"   {line_of(graded.why)}")
+            given = self._answer(item)
             if given is None:
                 return False
             graded = grade(item, given, self._model)
@@ -77,6 +86,8 @@ class Asking:
         click.echo(f"   {verdict}")
         if graded.correct and item.kind not in ("mcq", "true_false"):
             click.echo(f"   {answer}")
+        if item.kind == "true_false" and item.explanation:
+            click.echo(f"   {line_of(item.explanation)}")
         for point in item.rubric:
             click.echo(f"   · {line_of(point)}")
         if graded.why:
@@ -85,7 +96,7 @@ class Asking:
         if evidence.path:
             said = item.explanation if evidence.quote.startswith("|") else plain(evidence.quote)
             click.echo(f"   “{line_of(said)}”\n   {line_of(evidence.path)}, {line_of(evidence.locator)}")
-        elif item.explanation:
+        elif item.explanation and item.kind != "true_false":
             click.echo(f"   {line_of(item.explanation)}")
 
     def _rating(self, item: "Item", graded: "Grade") -> int | None:
@@ -114,27 +125,43 @@ class Asking:
         if card is not None:
             click.echo(f"   next: {when(card.due.timestamp(), self._reviews.now())}")
 
-    def _line(self, prompt: str) -> str | None:
+    def _answer(self, item: "Item") -> str | None:
+        """Return what the learner answers; None where they end."""
+        prompt = f"[{_HINTS.get(item.kind, 'answer')}; q ends] "
+        if item.kind not in _IN_WORDS:
+            return self._line(prompt)
+        said = self._line(prompt, quits=False)  # it may be the answer: the letter of a matrix
+        if said is None or said.lower() != QUIT:
+            return said
+        click.echo(f"   “{said}” ends; Enter ends, a gives it as your answer ", nl=False)
+        return said if self._read() == "a" else None
+
+    def _line(self, prompt: str, *, quits: bool = True) -> str | None:
         """Return what the learner types; None where they end, or the input does."""
         while True:
             click.echo(prompt, nl=False)
-            sys.stdout.flush()
-            line = sys.stdin.readline()
-            if not sys.stdin.isatty():
-                click.echo()
-            said = line.strip()
-            if not line or said.lower() == QUIT:
+            said = self._read()
+            if said is None or (quits and said.lower() == QUIT):
                 return None
             if said != RIGHT_AFTER_ALL:
                 return said
             self._overrule()
 
+    def _read(self) -> str | None:
+        """Return a line without the white space around it; None at the end of the input."""
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not sys.stdin.isatty():
+            click.echo()
+        return line.strip() if line else None
+
     def _overrule(self) -> None:
         from assistant.review import GOOD
 
-        if self._last is None or self._last[0].correct is not False:
+        if not self._last_was_wrong:
             click.echo("   there is no wrong answer to overrule")
             return
+        assert self._last is not None
         review, item = self._last
         self._reviews.overrule(review.id, GOOD, correct=True)
         self._last = None
@@ -142,8 +169,16 @@ class Asking:
         click.echo(f"   noted: you were right about “{line_of(item.question)}”")
         self._tell_next(item)
 
+    @property
+    def _last_was_wrong(self) -> bool:
+        return self._last is not None and self._last[0].correct is False
+
     def close(self) -> None:
-        """Tell how it went."""
+        """Tell how it went; the last answer can be overruled, too."""
+        if self._last_was_wrong and not self._left:
+            click.echo(f"   [Enter ends; {RIGHT_AFTER_ALL} says that you were right] ", nl=False)
+            if self._read() == RIGHT_AFTER_ALL:
+                self._overrule()
         if self.asked:
             click.echo(
                 f"\n{self.right} of {self.asked} right. “!” after a wrong one says that you were right after all."

@@ -133,6 +133,8 @@ class QuestionsTab:
             return {self.card: failed(str(error)), self.round: of}
         if found is None or of.item is None:
             return {self.round: of}
+        if found.unread:
+            return {self.box: gr.update(label=f"{found.why[:1].upper()}{found.why[1:]}."), self.round: of}
         evidence = of.item.evidence
         shown = source_html(self.desk.shelf, _cited(of.item)) if evidence.path else _SIDE
         hidden = gr.update(visible=False)
@@ -307,7 +309,7 @@ def question_html(item: Item, number: int) -> str:
             f'<li><button type="button" class="option" data-do="answer" data-given="{escaped(said)}" data-key="{n}">'
             f"<kbd>{n}</kbd> <span>{escaped(option)}</span></button></li>"
             for n, option in enumerate(given, start=1)
-            for said in [str(n) if item.kind == MCQ else option.lower()]
+            for said in [f"#{n}" if item.kind == MCQ else option.lower()]
         )
         options = f'<ol class="options">{options}</ol>'
     elif item.kind == ORDERING:
@@ -356,7 +358,7 @@ def _answers(of: Round) -> str:
         return ""
     rows = []
     for n, option in enumerate(item.options, start=1):
-        kind = "right" if option == item.answer else "wrong" if of.given == str(n) else ""
+        kind = "right" if option == item.answer else "wrong" if of.given == f"#{n}" else ""
         mark = {"right": " ✓", "wrong": " ✗", "": ""}[kind]
         rows.append(f'<li class="option {kind}"><kbd>{n}</kbd> <span>{escaped(option)}{mark}</span></li>')
     return f'<ol class="options">{"".join(rows)}</ol>'

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assistant.grade import Grade, Model, grade
-from assistant.items import FLASHCARD, MCQ, Item
+from assistant.items import FLASHCARD, Item
 from assistant.review import AGAIN, GOOD, RATINGS, Review, Reviews
 from ingest.errors import StudyError
 
@@ -87,12 +87,15 @@ class Round:
         return self.item
 
     def answer(self, given: str) -> Grade | None:
-        """Grade an answer, and keep it where the grade is clear; a second answer to the same question is ignored."""
+        """Grade an answer, and keep it where the grade is clear; a second one to the same question is ignored.
+
+        What can't be read as an answer (`Grade.unread`) is none: the question stays open.
+        """
         if self.item is None or self.graded is not None:
             return self.graded
         found = grade(self.item, given, self.model)
-        if found.correct is None and self.item.kind == MCQ:
-            return None  # none of the options
+        if found.unread:
+            return found
         self.given, self.graded = given, found
         self.took_ms = int((time.monotonic() - self.started) * 1000)
         if found.correct is False:
