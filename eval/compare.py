@@ -1,7 +1,8 @@
 """Two runs over the same cases: what became better or worse, and what may be chance.
 
-Each score is paired case by case: the interval of the mean difference by bootstrap, and for scores of 0 and 1
-McNemar's exact test besides. Where the interval holds 0 the verdict is 'no difference shown', whatever the means.
+Each score is paired case by case: the interval of the difference by bootstrap, and a test that is valid for few cases,
+too: McNemar's for scores of 0 and 1, else by swapping pairs at random. Where either could be chance the verdict is 'no
+difference shown', whatever the means; with fewer than six cases no outcome could convince, and it is 'too few to say'.
 """
 
 import math
@@ -10,11 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.metrics import bootstrap, mcnemar
-from eval.score import DERIVED, LOWER_IS_BETTER, NEITHER, Row
+from eval import metrics
+from eval.metrics import bootstrap, mcnemar, randomization
+from eval.score import DERIVED, LOWER_IS_BETTER, NEITHER, Facts, Row, Statistic, bounds
 from ingest.errors import StudyError
 
-BETTER, WORSE, CHANGED, NO_DIFFERENCE = "better", "worse", "changed", "no difference shown"
+BETTER, WORSE, CHANGED = "better", "worse", "changed"
+NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few to say"
+LEAST_CASES = 6
+"""With five, all of them worse, the exact test gives p = 2 / 2^5 = .0625."""
+SWAPS = 1000
 
 LEAST_CHANGE = 0.001
 """A smaller change of a mean is rounding: baselines keep five digits, processors differ in the seventh."""
@@ -38,12 +44,12 @@ class Difference:
     low: float
     """Ends of the 95 % interval of after - before."""
     high: float
-    p: float | None
-    """McNemar's, for scores of 0 and 1."""
+    p: float
+    """That chance alone makes as large a difference: McNemar's for scores of 0 and 1, else by swapping pairs."""
     n: int
     """Cases in common."""
     verdict: str
-    """better, worse, changed (where neither way is better) or no difference shown."""
+    """better, worse, changed (where neither way is better), no difference shown, or too few to say."""
 
 
 def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Difference]:
@@ -77,10 +83,11 @@ def _of_means(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Differ
     both = [(a.values[name], b.values[name]) for a, b in pairs if name in a.values and name in b.values]
     before, after = (np.array(values, float) for values in zip(*both, strict=True))
     change = after - before
-    low, high = bootstrap(lambda drawn: float(change[drawn].mean()), len(change))
+    drawn = bootstrap(lambda chosen: float(change[chosen].mean()), len(change))
+    low, high = metrics.change(float(change.mean()), drawn, len(change), bounds(name))
     binary = set(before.tolist()) | set(after.tolist()) <= {0.0, 1.0}
-    p = mcnemar(before.tolist(), after.tolist()) if binary else None
-    verdict = _verdict(name, float(change.mean()), low, high, p)
+    p = mcnemar(before.tolist(), after.tolist()) if binary else randomization(change.tolist())
+    verdict = _verdict(name, float(change.mean()), low, high, p, len(both))
     return Difference(suite, name, float(before.mean()), float(after.mean()), low, high, p, len(both), verdict)
 
 
@@ -96,13 +103,35 @@ def _of_statistic(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Di
         one, other = ({name: of[drawn] for name, of in facts.items()} for facts in (before, after))
         return statistic.of(other) - statistic.of(one)
 
-    low, high = bootstrap(change, len(having), resamples=1000)
-    verdict = _verdict(name, whole[1] - whole[0], low, high, None)
-    return Difference(suite, name, *whole, low, high, None, len(having), verdict)
+    differs = whole[1] - whole[0]
+    drawn = bootstrap(change, len(having), resamples=1000)
+    rests_on = min(statistic.rests_on(before), statistic.rests_on(after))
+    low, high = metrics.change(differs, drawn, rests_on, bounds(name))
+    p = _swapped(statistic, before, after, differs)
+    verdict = _verdict(name, differs, low, high, p, len(having))
+    return Difference(suite, name, *whole, low, high, p, len(having), verdict)
 
 
-def _verdict(name: str, change: float, low: float, high: float, p: float | None) -> str:
-    if abs(change) < LEAST_CHANGE or low <= 0 <= high or (p is not None and p > 0.05):
+def _swapped(statistic: Statistic, before: Facts, after: Facts, differs: float) -> float:
+    """Return the share of random swaps of pairs that differ as much, the one that was seen among them."""
+    if not differs:
+        return 1.0
+    generator, as_much = np.random.default_rng(0), 1
+    names = statistic.needs
+    for _ in range(SWAPS):
+        swap = generator.random(len(before[names[0]])) < 0.5
+        one, other = (
+            {name: np.where(swap, there[name], here[name]) for name in names}
+            for here, there in ((before, after), (after, before))
+        )
+        as_much += abs(statistic.of(other) - statistic.of(one)) >= abs(differs) * (1 - 1e-9)
+    return as_much / (1 + SWAPS)
+
+
+def _verdict(name: str, change: float, low: float, high: float, p: float, n: int) -> str:
+    if n < LEAST_CASES:
+        return TOO_FEW
+    if abs(change) < LEAST_CHANGE or low <= 0 <= high or p > 0.05:
         return NO_DIFFERENCE
     if name in NEITHER:
         return CHANGED

@@ -4,16 +4,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+
+from assistant.interval import wilson
 
 Supports = Callable[[str, Sequence[str]], bool]
 """Whether passages say what a sentence says: `assistant.support.supports`."""
 
 
 class Estimate(NamedTuple):
-    """A score with its 95 % bootstrap interval."""
+    """A score with its 95 % interval: the bootstrap's, or Wilson's where all cases came to the same."""
 
     value: float
     low: float
@@ -127,14 +130,17 @@ def citation_precision(claims: Sequence[tuple[str, Sequence[str]]], supports: Su
 
 
 def kappa(one: Sequence[object], other: Sequence[object]) -> float:
-    """Return how far two raters agree beyond chance (Cohen 1960): 1 is always, 0 is as by chance."""
+    """Return how far two raters agree beyond chance (Cohen 1960): 1 is always, 0 is as by chance.
+
+    Not a number where both give one and the same label throughout: chance alone would agree as well.
+    """
     n = len(one)
     if not n:
-        return 0.0
+        return math.nan
     agreed = sum(a == b for a, b in zip(one, other, strict=True)) / n
     mine, theirs = Counter(one), Counter(other)
     chance = sum(mine[label] * theirs[label] for label in mine) / n**2
-    return (agreed - chance) / (1 - chance) if chance < 1 else 1.0
+    return (agreed - chance) / (1 - chance) if chance < 1 else math.nan
 
 
 def mcnemar(one: Sequence[float], other: Sequence[float]) -> float:
@@ -142,7 +148,24 @@ def mcnemar(one: Sequence[float], other: Sequence[float]) -> float:
     only_one = sum(a > b for a, b in zip(one, other, strict=True))
     only_other = sum(a < b for a, b in zip(one, other, strict=True))
     n, fewer = only_one + only_other, min(only_one, only_other)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / float(2**n))
+    return min(1.0, float(Fraction(2 * sum(math.comb(n, k) for k in range(fewer + 1)), 2**n)))
+
+
+def randomization(change: Sequence[float], *, draws: int = 4999, seed: int = 0) -> float:
+    """Return the two-sided p-value that paired series differ in their mean (Fisher 1935).
+
+    Without a difference each case's change could as well be the other way round: the share of such swaps that
+    change the mean as much. All swaps up to 12 cases that differ, `draws` of them beyond (Smucker et al. 2007; the one
+    that was seen counts as one of them, Phipson & Smyth 2010).
+    """
+    differing = np.asarray(change, float)
+    differing = differing[differing != 0]
+    count, seen = len(differing), abs(differing.sum()) - 1e-9 * abs(differing).sum()
+    if count <= 12:
+        signs = 1 - 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+        return float((abs(signs @ differing) >= seen).mean())
+    signs = 2 * np.random.default_rng(seed).integers(0, 2, (draws, count), dtype=np.int8) - 1
+    return float((1 + (abs(signs @ differing) >= seen).sum()) / (1 + draws))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -159,14 +182,63 @@ def bootstrap(
         n: How many cases there are.
     """
     generator = np.random.default_rng(seed)
-    found = [statistic(generator.integers(0, n, n)) for _ in range(resamples)]
+    found = np.array([statistic(generator.integers(0, n, n)) for _ in range(resamples)])
+    if np.isnan(found).all():
+        return math.nan, math.nan
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of one value a case, with its interval."""
-    return Estimate(*interval(values), len(values))
+Bounds = tuple[float, float]
+"""What a score can be at least, and at most."""
+SHARE: Bounds = (0.0, 1.0)
+
+
+def honest(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | None) -> Estimate:
+    """Return a score with its bootstrap interval, or with Wilson's where the bootstrap has nothing to draw from.
+
+    Where all cases came to the same, every draw does, and the bootstrap claims to be certain: for three hits of three
+    as for three hundred. Wilson's interval (JASA 1927) knows how many there were: [.44, 1] and [.99, 1]. It is for
+    shares; nothing that lies within `bounds` varies more than a share of the same mean, so it holds for these, too.
+
+    Args:
+        value: The score.
+        drawn: Ends of its bootstrap interval; not numbers where there is none.
+        n: How many cases it rests on.
+        bounds: Of the score; None: it has none, and the bootstrap's interval stays.
+    """
+    low, high = drawn
+    if bounds and not low < high:
+        least, span = bounds[0], bounds[1] - bounds[0]
+        low, high = (least + span * end for end in wilson((value - least) / span * n, n))
+    return Estimate(value, low, high, int(n))
+
+
+def change(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | None) -> tuple[float, float]:
+    """Return the interval of a paired difference, under the rule of `honest`.
+
+    What rose and what fell are two shares then, each with Wilson's interval, and the ends of their difference follow
+    by squares (Newcombe 1998; Zou & Donner 2008).
+
+    Args:
+        value: The difference.
+        drawn: Ends of its bootstrap interval.
+        n: How many pairs it rests on.
+        bounds: Of the score that differs.
+    """
+    if not bounds or drawn[0] < drawn[1]:
+        return drawn
+    span = bounds[1] - bounds[0]
+    rose, fell = (honest(max(0.0, side * value) / span, (math.nan, math.nan), n, SHARE) for side in (1, -1))
+    low = math.hypot(rose.value - rose.low, fell.high - fell.value)
+    high = math.hypot(rose.high - rose.value, fell.value - fell.low)
+    return value - span * low, value + span * high
+
+
+def estimate(values: Sequence[float], bounds: Bounds | None = None) -> Estimate:
+    """Return the mean of one value a case, with its interval; `bounds` are those of a value, if it has any."""
+    mean, low, high = interval(values)
+    return honest(mean, (low, high), len(values), bounds if values else None)
 
 
 def interval(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from eval import draw
 from eval.compare import worst_rows
-from eval.metrics import estimate
 from eval.refusal import coverage, curve
 from eval.runs import Run
-from eval.score import LOWER_IS_BETTER, NEITHER, REFUSAL, Row
+from eval.score import LOWER_IS_BETTER, NEITHER, REFUSAL, Row, mean
 
 HEADLINES = {
     "retrieval": ("ndcg@10", "mrr@10", "shown", "passage_ndcg@10"),
@@ -115,7 +114,7 @@ def _by_kind(suite: str, rows: Sequence[Row]) -> Iterator[str]:
         having = [row for row in rows if name in row.values]
         kinds = sorted({tag for row in having for tag in row.tags})
         if len(kinds) > 1:
-            scores = [(kind, estimate([row.values[name] for row in having if kind in row.tags])) for kind in kinds]
+            scores = [(kind, mean(name, [row for row in having if kind in row.tags])) for kind in kinds]
             yield draw.bars(f"{name}, by kind of question (cases)", scores)
             drawn += 1
         if drawn == (2 if suite == REFUSAL else 1):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics import Estimate, area_under_risk, auroc, bootstrap, estimate
+from eval.metrics import SHARE, Bounds, Estimate, area_under_risk, auroc, bootstrap, estimate, honest
 
 RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ = "retrieval", "refusal", "answer", "mcq", "quiz"
 SUITES = (RETRIEVAL, REFUSAL, ANSWER, MCQ, QUIZ)
@@ -26,6 +26,10 @@ NEITHER = frozenset(
     "longest_is_key longest_by_chance".split()
 )
 """Told, and no reason to prefer one run to another."""
+COUNTS = frozenset("words words_shown prompt_tokens answer_tokens".split())
+"""Scores without an upper bound."""
+SIGNED = frozenset("gain judge_length_r".split())
+"""Scores from -1 to 1; all others are from 0 to 1."""
 KEPT = 0.95
 """Share of the answerable questions that `refused_at_95` lets through."""
 
@@ -61,6 +65,8 @@ class Statistic:
     """Facts that a row must have to count."""
     of: Callable[[Facts], float]
     """The score; not a number where these rows can't give one."""
+    rests_on: Callable[[Facts], float] = lambda facts: len(next(iter(facts.values())))
+    """How many cases it varies like a share of."""
 
     def facts(self, rows: Sequence[Row]) -> Facts:
         """Return the facts that it needs of rows that have them."""
@@ -87,6 +93,11 @@ def _split(facts: Facts) -> tuple[np.ndarray, np.ndarray]:
     return facts["evidence"][facts["answerable"] > 0], facts["evidence"][facts["answerable"] == 0]
 
 
+def _fewer(facts: Facts) -> float:
+    """Return how many there are of the rarer kind: the AUROC varies at most like a share of these (Birnbaum 1957)."""
+    return min(map(len, _split(facts)))
+
+
 def _aurc(facts: Facts) -> float:
     return area_under_risk(facts["evidence"].tolist(), facts["wrong"].tolist())
 
@@ -108,8 +119,8 @@ def _key_bias(facts: Facts) -> float:
 
 DERIVED: Mapping[str, Mapping[str, Statistic]] = {
     REFUSAL: {
-        "auroc": Statistic(("evidence", "answerable"), _auroc),
-        "refused_at_95": Statistic(("evidence", "answerable"), _refused_at_95),
+        "auroc": Statistic(("evidence", "answerable"), _auroc, _fewer),
+        "refused_at_95": Statistic(("evidence", "answerable"), _refused_at_95, _fewer),
         "aurc": Statistic(("evidence", "wrong"), _aurc),
     },
     QUIZ: {"key_bias": Statistic(("key", "options"), _key_bias)},
@@ -124,23 +135,33 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Estimate]]:
     for suite in SUITES:
         own = [row for row in rows if row.suite == suite]
         names = dict.fromkeys(name for row in own for name in row.values)
-        scores = {name: estimate([row.values[name] for row in own if name in row.values]) for name in names}
+        scores = {name: mean(name, own) for name in names}
         for name, statistic in DERIVED.get(suite, {}).items():
-            if one := derived(own, statistic):
+            if one := derived(name, own, statistic):
                 scores[name] = one
         if scores:
             found[suite] = scores
     return found
 
 
-def derived(rows: Sequence[Row], statistic: Statistic) -> Estimate | None:
+def bounds(name: str) -> Bounds | None:
+    """Return between what a score lies."""
+    return None if name in COUNTS else (-1.0, 1.0) if name in SIGNED else SHARE
+
+
+def mean(name: str, rows: Sequence[Row]) -> Estimate:
+    """Return the mean of a value over the rows that have it."""
+    return estimate([row.values[name] for row in rows if name in row.values], bounds(name))
+
+
+def derived(name: str, rows: Sequence[Row], statistic: Statistic) -> Estimate | None:
     """Return a statistic of the rows with its interval; None where they can't give it."""
     having = [row for row in rows if statistic.counts(row)]
     facts = statistic.facts(having)
     value = statistic.of(facts) if having else math.nan
     if math.isnan(value):
         return None
-    low, high = bootstrap(
-        lambda drawn: statistic.of({name: of[drawn] for name, of in facts.items()}), len(having), resamples=1000
+    drawn = bootstrap(
+        lambda chosen: statistic.of({name: of[chosen] for name, of in facts.items()}), len(having), resamples=1000
     )
-    return Estimate(value, low, high, len(having))
+    return honest(value, drawn, statistic.rests_on(facts), bounds(name))._replace(n=len(having))

@@ -13,7 +13,7 @@ from assistant.settings import AssistantSettings
 from eval.answering import row as answer_row
 from eval.cases import BadCases, Case, read_cases
 from eval.choosing import by_model, can_choose
-from eval.compare import NO_DIFFERENCE, WORSE, NothingInCommon, compare, require_common
+from eval.compare import NO_DIFFERENCE, TOO_FEW, WORSE, NothingInCommon, compare, require_common
 from eval.passages import find
 from eval.refusal import curve
 from eval.runs import NoSuchRun, Run, Runs
@@ -54,6 +54,10 @@ CASES = [
 ]
 
 
+ALL_OF_THREE = pytest.approx({"value": 1.0, "low": 0.4385, "high": 1.0, "n": 3}, abs=1e-4)
+"""Wilson's interval: three of three prove little."""
+
+
 @pytest.fixture
 def world(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with three notes in corpus/ and four questions, and the settings in the environment."""
@@ -82,12 +86,14 @@ def test_the_command_prints_every_score_with_its_interval_and_keeps_the_rows(wor
     found = scored(world)
     assert set(found) == {"run", "settings", "suites", "rows"}
     assert set(found["suites"]) >= {"retrieval", "refusal", "answer", "mcq"}
-    assert found["suites"]["retrieval"]["hit@5"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    assert found["suites"]["retrieval"]["hit@5"] == ALL_OF_THREE
     assert found["suites"]["retrieval"]["passage_recall@10"]["n"] == 2  # those with gold sentences
     assert found["suites"]["refusal"]["false_answer"]["n"] == 1
-    assert found["suites"]["answer"]["gold_in_cited"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    assert found["suites"]["answer"]["gold_in_cited"] == ALL_OF_THREE
     assert found["suites"]["answer"]["quote_exact"]["value"] == 1.0
-    assert found["suites"]["mcq"]["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 1}
+    assert found["suites"]["mcq"]["accuracy"] == pytest.approx(
+        {"value": 1.0, "low": 0.2065, "high": 1.0, "n": 1}, abs=1e-4
+    )
     rows = [json.loads(line) for line in Path(found["rows"]).read_text().splitlines()]
     assert [row["case"] for row in rows if row["suite"] == "refusal"] == ["z1", "l1", "o1", "n1"]
     shown = ask("show", found["run"], "--worst", "1")
@@ -153,9 +159,32 @@ def test_a_difference_is_claimed_only_where_the_interval_leaves_zero() -> None:
     found = compare(before, clearly)[0]
     assert found.verdict == WORSE
     assert (found.before, found.after, found.n) == (1.0, 0.79, 100)
-    assert found.p is not None
     assert found.p < 1e-5
     assert -0.3 < found.low < -0.21 < found.high < -0.12
+
+
+def test_of_fewer_than_six_cases_nothing_is_claimed() -> None:
+    def verdict(n: int) -> str:
+        return compare([row(str(i), 1.0) for i in range(n)], [row(str(i), 0.0) for i in range(n)])[0].verdict
+
+    assert [verdict(n) for n in (1, 3, 5, 6)] == [TOO_FEW, TOO_FEW, TOO_FEW, WORSE]
+
+
+def test_a_score_that_is_no_mean_is_tested_by_swapping_pairs() -> None:
+    def refusals(good: float, n: int) -> list[Row]:
+        facts = [{"evidence": good + i / 100, "answerable": 1.0, "wrong": 0.0} for i in range(n)]
+        facts += [{"evidence": 0.5 + i / 100, "answerable": 0.0, "wrong": 1.0} for i in range(n)]
+        return [Row("refusal", str(i), "?", (), {}, fact) for i, fact in enumerate(facts)]
+
+    def found(n: int) -> tuple[float, float, str]:
+        both = compare(refusals(0.9, n), refusals(0.4, n))
+        auroc = next(one for one in both if one.metric == "auroc")
+        return auroc.before, auroc.after, auroc.verdict
+
+    assert found(2) == (1.0, 0.0, TOO_FEW)
+    assert found(10) == (1.0, 0.0, WORSE)
+    scores = summarise(refusals(0.9, 3))["refusal"]
+    assert scores["auroc"] == pytest.approx((1.0, 0.4385, 1.0, 6), abs=1e-4)  # rests on the three of the rarer kind
 
 
 def test_runs_without_a_common_case_are_not_compared() -> None:
@@ -274,7 +303,9 @@ def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.Mon
     assert found["settings"]["model"] == "fake-model"
     assert found["settings"]["tokens"]["prompt_tokens"] > 0
     assert (mcq["accuracy"]["value"], mcq["without_notes"]["value"], mcq["gain"]["value"]) == (1.0, 0.0, 1.0)
-    assert answer["judge_correctness"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2}  # the oak was not read
+    assert answer["judge_correctness"] == pytest.approx(
+        {"value": 1.0, "low": 0.3424, "high": 1.0, "n": 2}, abs=1e-4
+    )  # the oak was not read
     assert answer["judge_unparsed"]["value"] == pytest.approx(1 / 3)
     assert answer["judge_order_matters"]["value"] == 0.0
     assert found["settings"]["judge_kappa"]["correctness"] == 0.0  # always kind: no better than chance

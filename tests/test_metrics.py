@@ -7,22 +7,26 @@ import pytest
 
 from eval.calibrate import fit
 from eval.metrics import (
+    SHARE,
     area_under_risk,
     auroc,
     bootstrap,
     citation_precision,
     citation_recall,
+    estimate,
     exact_match,
     hit,
     interval,
     kappa,
     mcnemar,
     ndcg,
+    randomization,
     recall,
     reciprocal_rank,
     risk_coverage,
     token_f1,
 )
+from eval.metrics import change as difference
 
 
 def test_hit_and_reciprocal_rank_look_at_the_first_right_one() -> None:
@@ -166,11 +170,16 @@ def test_citations_are_scored_as_in_alce(
         ("ynyn", "yynn", 0.0),
         ("yn", "ny", -1.0),
         ("yyyyyyyyyn", "yyyyyyyyny", -1 / 9),  # 80 % agreement, 82 % by chance
-        ("yy", "yy", 1.0),
     ],
 )
 def test_kappa_is_agreement_beyond_chance(one: str, other: str, expected: float) -> None:
     assert kappa(one, other) == pytest.approx(expected)
+
+
+def test_raters_who_always_say_the_same_one_thing_agree_no_more_than_by_chance() -> None:
+    assert math.isnan(kappa("yy", "yy"))
+    assert math.isnan(kappa("", ""))
+    assert kappa("yy", "nn") == 0.0
 
 
 @pytest.mark.parametrize(
@@ -182,6 +191,67 @@ def test_mcnemar_looks_at_the_pairs_that_differ(better: int, worse: int, expecte
     assert mcnemar(one, other) == pytest.approx(expected)
 
 
+def test_mcnemar_counts_thousands_of_pairs_that_differ() -> None:
+    assert mcnemar([0.0, 1.0] * 1000, [1.0, 0.0] * 1000) == 1.0
+    assert mcnemar([0.0] * 2000, [1.0] * 2000) == 0.0  # 2^-1999 is below what a float holds
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ([], 1.0),
+        ([0.0, 0.0], 1.0),
+        ([0.3], 1.0),
+        ([0.1] * 5, 0.0625),
+        ([0.1] * 6, 0.03125),
+        ([0.1, 0.2, 0.3, -0.6], 1.0),
+        ([-0.1, -0.2, -0.4], 0.25),
+    ],
+)
+def test_the_randomization_test_is_exact_for_few_pairs(change: Sequence[float], expected: float) -> None:
+    assert randomization(change) == expected
+    assert randomization([-one for one in change]) == expected
+
+
+def test_the_randomization_test_draws_swaps_of_many_pairs() -> None:
+    assert randomization([0.1] * 40) == 1 / 5000
+    assert randomization([0.1, -0.1] * 40) > 0.9
+    ones = [1.0] * 30 + [-1.0] * 15
+    assert randomization(ones) == pytest.approx(mcnemar([0.0] * 30 + [1.0] * 15, [1.0] * 30 + [0.0] * 15), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds", "low", "high"),
+    [
+        ([1.0] * 3, SHARE, 0.439, 1.0),  # Wilson's interval for 3 of 3
+        ([0.0] * 3, SHARE, 0.0, 0.561),
+        ([1.0] * 300, SHARE, 0.987, 1.0),
+        ([0.5] * 4, SHARE, 0.150, 0.850),
+        ([0.0] * 4, (-1.0, 1.0), -0.700, 0.700),
+        ([7.0] * 3, None, 7.0, 7.0),  # a number of words can't be bounded
+    ],
+)
+def test_cases_that_are_all_alike_claim_no_certainty(
+    values: Sequence[float], bounds: tuple[float, float] | None, low: float, high: float
+) -> None:
+    found = estimate(values, bounds)
+    assert (found.value, found.n) == (values[0], len(values))
+    assert [found.low, found.high] == pytest.approx([low, high], abs=1e-3)
+
+
+def test_cases_that_differ_have_the_interval_of_the_bootstrap() -> None:
+    found = estimate([0.0, 1.0] * 50, SHARE)
+    assert (found.value, found.low, found.high) == interval([0.0, 1.0] * 50)
+
+
+def test_no_change_of_few_cases_may_hide_one() -> None:
+    assert difference(0.0, (0.0, 0.0), 3, SHARE) == pytest.approx((-0.561, 0.561), abs=1e-3)
+    assert difference(0.0, (0.0, 0.0), 300, SHARE) == pytest.approx((-0.0126, 0.0126), abs=1e-4)
+    assert difference(-1.0, (-1.0, -1.0), 8, SHARE) == pytest.approx((-1.0, -0.541), abs=1e-3)
+    assert difference(0.2, (0.1, 0.3), 3, SHARE) == (0.1, 0.3)
+
+
 def test_the_bootstrap_leaves_out_draws_that_give_no_number() -> None:
     low, high = bootstrap(lambda drawn: float("nan") if 0 in drawn else 1.0, 3)
     assert (low, high) == (1.0, 1.0)
+    assert all(map(math.isnan, bootstrap(lambda drawn: math.nan, 3)))

@@ -117,9 +117,9 @@ def report(name: str, output: Path | None) -> None:
 
 def difference_text(one: "Difference") -> str:
     """Return a difference in one line."""
-    p = "" if one.p is None else f"  McNemar p {one.p:.3f}"
     change = f"{one.after - one.before:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-    return f"{one.suite} {one.metric:<20} {one.before:.3f} → {one.after:.3f}  {change}  n {one.n}{p}  {one.verdict}"
+    found = f"{one.before:.3f} → {one.after:.3f}  {change}  n {one.n}  p {one.p:.3f}"
+    return f"{one.suite} {one.metric:<20} {found}  {one.verdict}"
 
 
 def estimate_text(one: "Estimate") -> str:
