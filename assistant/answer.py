@@ -5,7 +5,6 @@
 The same function serves terminal, web, nightly run and eval; it yields what happens and ends with the answer.
 """
 
-import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +20,7 @@ from assistant.quote import quote
 from assistant.refuse import Verdict, judge, load_calibration
 from assistant.retrieve import Passage, Reranker, Retrieval, retrieve
 from assistant.settings import AssistantSettings
+from assistant.stopwatch import Stopwatch
 from assistant.support import Entailment
 from assistant.visible import visible
 from ingest.embed import Embedder
@@ -142,22 +142,6 @@ class Wrote:
 Event = Found | Asked | Wrote | Answer
 
 
-class _Stopwatch:
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._started = self._last = time.perf_counter()
-
-    def lap(self, step: str) -> None:
-        """Note the milliseconds since the last lap."""
-        now = time.perf_counter()
-        self.laps[step] = (now - self._last) * 1000
-        self._last = now
-
-    def total(self) -> None:
-        """Note the milliseconds since the question came."""
-        self.laps["total"] = (time.perf_counter() - self._started) * 1000
-
-
 def check_question(question: str) -> str:
     """Return the question without invisible characters.
 
@@ -200,7 +184,7 @@ def answer(
         NotIndexed, IndexMismatch, IndexUnavailable, EmbedderUnavailable: There is nothing to answer from.
     """
     question = check_question(question)
-    watch = _Stopwatch()
+    watch = Stopwatch()
     with ThreadPoolExecutor(max_workers=1) as pool:  # the server is looked for while the passages are
         finding = pool.submit(_find_model, settings) if use_model else None
         view, embedder = shelf.view(), shelf.embedder
@@ -318,7 +302,7 @@ def _ask(
     model: "LanguageModel",
     retrieval: Retrieval,
     settings: AssistantSettings,
-    watch: _Stopwatch,
+    watch: Stopwatch,
     embedder: Embedder,
     entailment: Entailment | None,
     history: Sequence[Turn],

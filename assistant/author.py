@@ -38,7 +38,7 @@ from assistant.words import stems
 from ingest.chunk import Chunk
 
 if TYPE_CHECKING:
-    from ingest.embed import Vectors
+    from ingest.encode import Vectors
 
 A_PASSAGE = 2
 """Most drafts that are asked for of one passage: a quiz shall cover the notes, not a page."""

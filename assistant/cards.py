@@ -25,7 +25,7 @@ from assistant.facts import CELL, CODE, DEFINITION, LONG_FORM, NUMBER, Fact, Sou
 from assistant.items import BLANK, CLOZE, FLASHCARD, MCQ, SHORT, Item
 
 if TYPE_CHECKING:
-    from ingest.embed import Vectors
+    from ingest.encode import Vectors
 
 SHARE = {DEFINITION: 6.0, LONG_FORM: 1.2, CELL: 2.4, NUMBER: 1.0, CODE: 0.8}
 """How often each kind of fact is taken, beside the others."""

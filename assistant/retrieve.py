@@ -8,11 +8,11 @@
 the file were chosen on three courses and checked on a fourth, each in turn (docs/LOG.md).
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from assistant.stopwatch import Stopwatch
 from ingest.chunk import Chunk
 from ingest.embed import Embedder
 from ingest.index import BM25_K, Hit, View
@@ -104,37 +104,26 @@ def retrieve(
     Raises:
         IndexUnavailable: Qdrant did not answer.
     """
-    clock = _Clock()
+    watch = Stopwatch()
     vector = embedder.encode_query(question)[0].tolist()
-    clock.lap("embed")
+    watch.lap("embed")
     dense = view.nearest(vector, DEPTH, course)
-    clock.lap("dense")
+    watch.lap("dense")
     sparse = view.matching(question, DEPTH, course)
     ideal = (BM25_K + 1) * sum(view.rarity(question))
-    clock.lap("sparse")
+    watch.lap("sparse")
     candidates = fuse(dense, sparse, ideal)
     best = candidates[0].score if candidates else 0.0
-    clock.lap("fuse")
+    watch.lap("fuse")
     if reranker and candidates:
         head = candidates[:RERANKED]
         scores = reranker.score(question, [f"{passage.chunk.heading_line}\n{passage.chunk.words}" for passage in head])
         head = [replace(passage, score=score) for passage, score in zip(head, scores, strict=True)]
         candidates = sorted(head, key=lambda passage: -passage.score) + candidates[RERANKED:]
-        clock.lap("rerank")
+        watch.lap("rerank")
     passages = _joined(collapse(candidates, top_k), text_of)
-    clock.lap("choose")
-    return Retrieval(tuple(candidates), tuple(passages), best, vector, ideal, clock.laps)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.laps[step] = (now - self._last) * 1000
-        self._last = now
+    watch.lap("choose")
+    return Retrieval(tuple(candidates), tuple(passages), best, vector, ideal, watch.laps)
 
 
 def fuse(dense: Sequence[Hit], sparse: Sequence[Hit], ideal: float) -> list[Passage]:

@@ -42,7 +42,7 @@ from ingest.shelf import Shelf
 from ingest.sync import sync
 
 if TYPE_CHECKING:
-    from ingest.embed import Vectors
+    from ingest.encode import Vectors
 
 QUESTION = QUESTIONS[0]
 CHUNK_CHARACTERS = 490

@@ -39,7 +39,7 @@ from ingest.shelf import SPECIAL_TOKENS, Shelf
 from ingest.sync import RACY_NS
 
 if TYPE_CHECKING:
-    from ingest.embed import Vectors
+    from ingest.encode import Vectors
 
 SLICES = 4
 """Parts in which two encoders take turns."""

@@ -12,23 +12,18 @@ import hashlib
 import json
 import shutil
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest import pretrained
+from ingest.encode import BATCH, Exported, encode, load_tokenizer, on_onnxruntime, on_openvino, unit
 from ingest.errors import EmbedderUnavailable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from tokenizers import Tokenizer
-
-    Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-    """One unit vector a row."""
+    from ingest.encode import Tokenizer, Vectors
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -38,10 +33,6 @@ EXPORT_VERSION = 2
 """Raise it when what `prepare` writes changes."""
 LEAST_COSINE = 0.9999
 """How near an exported model must come to the original on the probe texts."""
-BATCH = 16
-"""Texts in one forward pass on a CPU; larger ones leave its caches."""
-PADDING = 16
-"""Tokens to whose multiple a text is padded."""
 _PROBES = (
     "What does an AI architect do?",
     "FSDP shards parameters, gradients and optimizer states across ranks. " * 12,
@@ -260,11 +251,11 @@ def _export(transformer: Any, folder: Path, prompts: Set[str]) -> str:
             location="model.data",
             size_threshold=1024,
         )
-        tokenizer = _tokenizer(folder, int(transformer.max_seq_length or 512))
-        run = _onnxruntime(folder)
+        tokenizer = load_tokenizer(folder, int(transformer.max_seq_length or 512))
+        run = on_onnxruntime(folder)
         cosine = 1.0
         for prompt in prompts:
-            ours = _encode(run, tokenizer, [prompt + text for text in _PROBES])
+            ours = encode(run, tokenizer, [prompt + text for text in _PROBES])
             theirs = transformer.encode(
                 list(_PROBES), prompt=prompt, normalize_embeddings=True, show_progress_bar=False
             )
@@ -284,7 +275,7 @@ class Embedder:
     @cached_property
     def tokenizer(self) -> "Tokenizer":
         """The model's tokenizer: no padding, truncation at what the model reads."""
-        return _tokenizer(self._folder, self.model.max_tokens)
+        return load_tokenizer(self._folder, self.model.max_tokens)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has for this model, without special tokens and untruncated."""
@@ -292,7 +283,7 @@ class Embedder:
 
     @cached_property
     def _counter(self) -> "Tokenizer":
-        return _tokenizer(self._folder, None)
+        return load_tokenizer(self._folder, None)
 
     def encode_query(self, question: str) -> "Vectors":
         """Return the vector of one question, shape (1, dim)."""
@@ -309,42 +300,14 @@ class Embedder:
     @cached_property
     def _light(self) -> Encoder:
         if not self.model.export_failure:
-            return _Exported(_onnxruntime(self._folder), self.tokenizer, self.model.dim)
+            return Exported(on_onnxruntime(self._folder), self.tokenizer, self.model.dim)
         return self._bulk
 
     @cached_property
     def _bulk(self) -> Encoder:
         if has_gpu() or self.model.export_failure:
             return _SentenceTransformers(self.model)
-        return _Exported(_openvino(self._folder), self.tokenizer, self.model.dim)
-
-
-class _Batch(NamedTuple):
-    """Texts of one padded length."""
-
-    rows: Sequence[int]
-    """Their positions."""
-    input_ids: Any
-    attention_mask: Any
-    """Like the ids, of shape (texts, tokens)."""
-
-
-class _Run(Protocol):
-    def __call__(self, batches: Iterable[_Batch]) -> Iterable[tuple[Sequence[int], Any]]:
-        """Return the positions and the vectors of each batch, in any order."""
-        ...
-
-
-class _Exported:
-    def __init__(self, run: _Run, tokenizer: "Tokenizer", dim: int) -> None:
-        self._run, self._tokenizer, self._dim = run, tokenizer, dim
-
-    def encode(self, texts: Sequence[str], prompt: str = "") -> "Vectors":
-        import numpy as np
-
-        if not texts:
-            return np.zeros((0, self._dim), np.float32)
-        return _encode(self._run, self._tokenizer, [prompt + text for text in texts])
+        return Exported(on_openvino(self._folder), self.tokenizer, self.model.dim)
 
 
 class _SentenceTransformers:
@@ -363,7 +326,7 @@ class _SentenceTransformers:
         found = self._transformer.encode(
             list(texts), prompt=prompt, batch_size=256 if has_gpu() else BATCH, show_progress_bar=False
         ).astype(np.float32)
-        return _unit(found)
+        return unit(found)
 
 
 def has_gpu() -> bool:
@@ -373,121 +336,3 @@ def has_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
-
-
-def _tokenizer(folder: Path, max_tokens: int | None) -> "Tokenizer":
-    from tokenizers import Tokenizer
-
-    with _one_line(folder):
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    # MiniLM's file pads and truncates to 128 by itself, which would make the mean over tokens wrong.
-    tokenizer.no_padding()
-    if max_tokens is None:
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(max_tokens)
-    return tokenizer
-
-
-@contextlib.contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # each of these libraries raises bare exceptions, with its reason as text
-        first_line = str(error).strip().split("\n")[0]
-        raise EmbedderUnavailable(
-            f"the prepared model in {folder} is damaged ({first_line}); remove that folder"
-        ) from error
-
-
-def _onnxruntime(folder: Path) -> _Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Threads that spin while they wait take the other core from everything else.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    with _one_line(folder):
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-
-    def run(batches: Iterable[_Batch]) -> Iterator[tuple[Sequence[int], Any]]:
-        for rows, input_ids, attention_mask in batches:
-            yield rows, session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
-
-    return run
-
-
-def _openvino(folder: Path) -> _Run:
-    import openvino
-
-    core = openvino.Core()
-    precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-    with _one_line(folder):
-        compiled = core.compile_model(
-            str(folder / "model.onnx"),
-            "CPU",
-            # A batch for each core beats all cores on one batch: no core waits for another inside a layer.
-            {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"},
-        )
-    queue = openvino.AsyncInferQueue(compiled)
-    found: list[tuple[Sequence[int], Any]] = []
-    queue.set_callback(lambda request, rows: found.append((rows, request.get_output_tensor().data.copy())))
-    one_at_a_time = threading.Lock()
-
-    def run(batches: Iterable[_Batch]) -> list[tuple[Sequence[int], Any]]:
-        with one_at_a_time:
-            found.clear()
-            for rows, input_ids, attention_mask in batches:
-                queue.start_async([input_ids, attention_mask], rows)
-            queue.wait_all()
-            return found.copy()
-
-    return run
-
-
-def _encode(run: _Run, tokenizer: "Tokenizer", texts: Sequence[str]) -> "Vectors":
-    """Run in batches of equal padded length: little is computed for padding, and a vector depends on its text alone."""
-    import numpy as np
-
-    encodings = tokenizer.encode_batch(list(texts))
-    lengths = [_padded(len(encoding.ids), tokenizer) for encoding in encodings]
-
-    def batches() -> Iterator[_Batch]:
-        for rows in _batches(lengths):
-            shape = (len(rows), lengths[rows[0]])
-            batch = _Batch(rows, np.zeros(shape, np.int64), np.zeros(shape, np.int64))
-            for at, row in enumerate(rows):
-                ids = encodings[row].ids
-                batch.input_ids[at, : len(ids)] = ids
-                batch.attention_mask[at, : len(ids)] = 1
-            yield batch
-
-    found = np.zeros((0, 0), np.float32)
-    for rows, vectors in run(batches()):
-        if not found.size:
-            found = np.zeros((len(texts), vectors.shape[1]), np.float32)
-        found[list(rows)] = vectors
-    return _unit(found)
-
-
-def _padded(length: int, tokenizer: "Tokenizer") -> int:
-    """Return a length of a few fixed ones, none of them beyond what the model has positions for."""
-    most = tokenizer.truncation["max_length"] if tokenizer.truncation else length
-    return max(1, length, min(most, -(-length // PADDING) * PADDING))
-
-
-def _unit(vectors: Any) -> "Vectors":
-    """Return rows of length 1; a text without a token may have none."""
-    import numpy as np
-
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Yield positions of texts of one length, at most `BATCH` together, short ones first."""
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    for _, same in groupby(order, key=lambda i: lengths[i]):
-        positions = list(same)
-        for first in range(0, len(positions), BATCH):
-            yield positions[first : first + BATCH]

@@ -1,4 +1,6 @@
-"""The index contract: what is stored for a chunk, and how it is found again. The only file that knows Qdrant.
+"""The index contract: what is stored for a chunk, and how it is found again, and the embedded store.
+
+The only file that knows Qdrant Edge; `server.py` keeps the same contract on a Qdrant server.
 
 A point has two named vectors, `dense` (unit length, compared by dot product) and `bm25` (sparse; the store
 applies IDF), and this payload:
@@ -20,23 +22,19 @@ import contextlib
 import math
 import os
 import shutil
-import uuid
-import warnings
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import qdrant_edge as edge
 
 from ingest import clone
 from ingest.chunk import Chunk, Place, key_of
-from ingest.errors import IndexDamaged, IndexUnavailable, StudyError
-
-if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+from ingest.errors import IndexDamaged, StudyError
 
 DENSE, SPARSE = "dense", "bm25"
 FORMAT = 2
@@ -51,8 +49,6 @@ BATCH_UP = 256
 """Points that are written in one request: a server takes 32 MB."""
 POINT_BYTES = 16 << 10
 """Room that a new point may take on the disk."""
-SERVER_SECONDS = 60
-"""Longest wait for a server's answer."""
 _NO_INDEX = 1 << 30
 """KiB of vectors above which HNSW is built: never. Exact search takes 15 ms at 100,000 chunks."""
 
@@ -79,14 +75,14 @@ class Entry:
     vector: Vector
 
 
-class _Terms(NamedTuple):
+class Terms(NamedTuple):
     """A sparse vector."""
 
     indices: list[int]
     values: list[float]
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
     """What a store found."""
 
     payload: Mapping[str, Any]
@@ -98,7 +94,7 @@ class _Point(NamedTuple):
 _bm25 = edge.Bm25(BM25)
 
 
-class View:
+class View(ABC):
     """One published generation, for reading. Safe to use from several threads."""
 
     generation = 0
@@ -113,7 +109,7 @@ class View:
         query = _bm25.embed_query(words)
         if not query.indices:
             return []
-        return _hits(self._search([_Terms(query.indices, query.values)], SPARSE, limit, course)[0])
+        return _hits(self._search([Terms(query.indices, query.values)], SPARSE, limit, course)[0])
 
     def rarity(self, words: str) -> list[float]:
         """Return the IDF of each stem that BM25 sees in `words`, in no order.
@@ -125,10 +121,10 @@ class View:
         terms = _bm25.embed_query(words).indices
         if not terms:
             return []
-        best = self._search([_Terms([term], [1.0]) for term in terms], SPARSE, 1, with_vectors=True)
+        best = self._search([Terms([term], [1.0]) for term in terms], SPARSE, 1, with_vectors=True)
         return [self._idf(term, points) for term, points in zip(terms, best, strict=True)]
 
-    def _idf(self, term: int, points: Sequence[_Point]) -> float:
+    def _idf(self, term: int, points: Sequence[Point]) -> float:
         if not points:
             return math.log(1 + (self._count + 0.5) / 0.5)
         found = points[0].vectors[SPARSE]
@@ -151,52 +147,54 @@ class View:
         for point in self._every():
             yield chunk_from(point.payload), point.vectors[DENSE]
 
+    @abstractmethod
     def count(self) -> int:
         """Return how many chunks there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the generation; where nobody does, it is let go with the view."""
 
+    @abstractmethod
     def _search(
         self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
-    ) -> list[list[_Point]]:
-        raise NotImplementedError
+    ) -> list[list[Point]]: ...
 
-    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
-        raise NotImplementedError
+    @abstractmethod
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[Point]: ...
 
-    def _every(self) -> Iterator[_Point]:
-        raise NotImplementedError
+    @abstractmethod
+    def _every(self) -> Iterator[Point]: ...
 
 
-class Draft:
+class Draft(ABC):
     """The next generation while it is written: nobody sees it until it is published."""
 
+    @abstractmethod
     def add(self, entries: Sequence[Entry]) -> None:
         """Write chunks whose ids are not in it, or are those of chunks that it removed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:
         """Take chunks out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self, expected: int, added: Sequence[str]) -> None:
         """Make it durable and check that it holds `expected` chunks, all of `added` among them.
 
         Raises:
             IndexDamaged: It does not.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def discard(self) -> None:
         """Give it up."""
-        raise NotImplementedError
 
 
-class Store:
+class Store(ABC):
     """Where generations live."""
 
+    @abstractmethod
     def view(self, generation: int) -> View:
         """Open a published generation.
 
@@ -205,19 +203,18 @@ class Store:
             IndexUnavailable: The store does not answer.
             IndexDamaged: It can't be opened.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def draft(self, generation: int, base: int, dim: int) -> Draft:
         """Start `generation` as a copy of `base` (0: empty), with dense vectors of length `dim`.
 
         Raises:
             FileNotFoundError: There is no `base`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def keep_only(self, generation: int) -> None:
         """Remove what no reader needs: unpublished drafts, and generations before the last but one."""
-        raise NotImplementedError
 
 
 def payload_of(entry: Entry) -> dict[str, Any]:
@@ -251,25 +248,34 @@ def chunk_from(payload: Mapping[str, Any]) -> Chunk:
     )
 
 
-def _hits(points: Sequence[_Point]) -> list[Hit]:
+def _hits(points: Sequence[Point]) -> list[Hit]:
     return [Hit(chunk_from(point.payload), point.score) for point in points]
 
 
-def _batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+def terms_of(words: str) -> Terms:
+    """Return the sparse vector of what a chunk says."""
+    sparse = _bm25.embed_document(words)
+    return Terms(sparse.indices, sparse.values)
+
+
+def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    """Yield the items in order, at most `size` at a time."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
 
 
-def _verify(view: View, expected: int, added: Sequence[str]) -> None:
+def verify(view: View, expected: int, added: Sequence[str]) -> None:
+    """Check that a view holds `expected` chunks, all of `added` among them.
+
+    Raises:
+        IndexDamaged: It does not.
+    """
     count, there = view.count(), len(view.fetch(added))
     if count != expected or there != len(added):
         raise IndexDamaged(
             f"the new index holds {count} chunks of {expected}, and {there} of {len(added)} new ones; "
             "the old one stays; run: ask ingest --fresh"
         )
-
-
-# ---------------------------------------------------------------------------------------------------- embedded
 
 
 class EdgeStore(Store):
@@ -316,14 +322,12 @@ class _EdgeView(View):
 
     def _search(
         self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
-    ) -> list[list[_Point]]:
+    ) -> list[list[Point]]:
         only = edge.Filter(must=[edge.FieldCondition("course", match=edge.MatchValue(course))]) if course else None
         requests = [
             edge.QueryRequest(
                 limit=limit,
-                query=edge.Query.Nearest(
-                    edge.SparseVector(*query) if isinstance(query, _Terms) else query, using=using
-                ),
+                query=edge.Query.Nearest(edge.SparseVector(*query) if isinstance(query, Terms) else query, using=using),
                 filter=only,
                 with_payload=not with_vectors,
                 with_vector=[using] if with_vectors else False,
@@ -331,20 +335,20 @@ class _EdgeView(View):
             for query in queries
         ]
         found = self._shard.query_batch(edge.QueryBatchRequest(requests))
-        return [[_Point(point.payload or {}, point.score, point.vector) for point in points] for points in found]
+        return [[Point(point.payload or {}, point.score, point.vector) for point in points] for points in found]
 
-    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
-        for batch in _batches(ids):
+    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[Point]:
+        for batch in batches(ids):
             for record in self._shard.retrieve(list(batch), with_payload=True, with_vector=with_vectors):
-                yield _Point(record.payload or {}, 0.0, record.vector)
+                yield Point(record.payload or {}, 0.0, record.vector)
 
-    def _every(self) -> Iterator[_Point]:
+    def _every(self) -> Iterator[Point]:
         offset = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=BATCH, with_payload=True, with_vector=True)
             records, offset = self._shard.scroll(request)
             for record in records:
-                yield _Point(record.payload or {}, 0.0, record.vector)
+                yield Point(record.payload or {}, 0.0, record.vector)
             if offset is None:
                 return
 
@@ -384,12 +388,12 @@ class _EdgeDraft(Draft):
             undo.pop_all()
 
     def add(self, entries: Sequence[Entry]) -> None:
-        for batch in _batches(entries, BATCH_UP):
+        for batch in batches(entries, BATCH_UP):
             clone.need(self._path, len(batch) * POINT_BYTES)
             self._update(edge.UpdateOperation.upsert_points([_edge_point(entry) for entry in batch]))
 
     def remove(self, ids: Sequence[str]) -> None:
-        for batch in _batches(ids):
+        for batch in batches(ids):
             self._update(edge.UpdateOperation.delete_points(list(batch)))
 
     def _update(self, operation: edge.UpdateOperation) -> None:
@@ -404,7 +408,7 @@ class _EdgeDraft(Draft):
             self._shard.close()
         # Loaded in place: what the engine still has to put in order after it wrote is put in order here.
         with contextlib.closing(_EdgeView(_load(self._path), contextlib.ExitStack())) as view:
-            _verify(view, expected, added)
+            verify(view, expected, added)
         clone.settle(self._path)
 
     def discard(self) -> None:
@@ -423,230 +427,5 @@ def _edge_config(dim: int) -> edge.EdgeConfig:
 
 
 def _edge_point(entry: Entry) -> edge.Point:
-    vectors: dict[str, Any] = {DENSE: list(entry.vector), SPARSE: _bm25.embed_document(entry.words)}
+    vectors: dict[str, Any] = {DENSE: list(entry.vector), SPARSE: edge.SparseVector(*terms_of(entry.words))}
     return edge.Point(entry.chunk.id, vectors, payload_of(entry))
-
-
-# ------------------------------------------------------------------------------------------------------ server
-
-
-class ServerStore(Store):
-    """A Qdrant server: a collection for each generation that started from nothing, and those made from it."""
-
-    def __init__(self, client: "QdrantClient", name: str) -> None:
-        self._client, self._prefix = client, f"{name}-"
-
-    @classmethod
-    def connect(cls, url: str, api_key: str, name: str) -> "ServerStore":
-        """Connect and check that the server answers and is of a version that fits.
-
-        Raises:
-            IndexUnavailable: One of these is not so.
-        """
-        from importlib.metadata import version
-
-        from qdrant_client import QdrantClient
-
-        with _server_errors(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
-            client = QdrantClient(url=url, api_key=api_key or None, timeout=SERVER_SECONDS, check_compatibility=False)
-            theirs, ours = client.info().version, version("qdrant-client")
-            (major, minor), (our_major, our_minor) = _release(theirs), _release(ours)
-        if major != our_major or abs(minor - our_minor) > 1:
-            raise IndexUnavailable(
-                f"the Qdrant server at {url} is version {theirs}, this program speaks {ours}; "
-                f"use a server of version {our_major}.{our_minor}"
-            )
-        return cls(client, name)
-
-    def view(self, generation: int) -> View:
-        start = self._start(generation)
-        if not start:
-            raise FileNotFoundError(f"{self._prefix}{generation}")
-        return _ServerView(self._client, f"{self._prefix}{start}", generation)
-
-    def _starts(self) -> list[int]:
-        """Return the generations that have a collection of their own, in order."""
-        with _server_errors():
-            names = [found.name for found in self._client.get_collections().collections]
-        tails = [name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix)]
-        return sorted(int(tail) for tail in tails if tail.isdecimal())
-
-    def _start(self, generation: int) -> int:
-        return max((start for start in self._starts() if start <= generation), default=0)
-
-    def draft(self, generation: int, base: int, dim: int) -> Draft:
-        if base:
-            start = self._start(base)
-            if not start:
-                raise FileNotFoundError(f"{self._prefix}{base}")
-        else:
-            start = generation
-            with _server_errors():
-                self._create(f"{self._prefix}{generation}", dim)
-        return _ServerDraft(self, self._client, f"{self._prefix}{start}", generation)
-
-    def _create(self, collection: str, dim: int) -> None:
-        from qdrant_client import models
-
-        self._client.delete_collection(collection)  # a killed sync may have begun it
-        self._client.create_collection(
-            collection,
-            vectors_config={DENSE: models.VectorParams(size=dim, distance=models.Distance.DOT)},
-            sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
-        )
-        for field, kind in (("course", "keyword"), ("id", "keyword"), ("born", "integer"), ("died", "integer")):
-            self._client.create_payload_index(collection, field, models.PayloadSchemaType(kind))
-
-    def keep_only(self, generation: int) -> None:
-        starts = self._starts()
-        current = max((start for start in starts if start <= generation), default=0)
-        before = max((start for start in starts if start < generation), default=0)
-        with _server_errors():
-            for start in starts:
-                if start not in (current, before):
-                    self._client.delete_collection(f"{self._prefix}{start}")
-            if current:
-                self._clear(f"{self._prefix}{current}", generation)
-
-    def _clear(self, collection: str, generation: int) -> None:
-        """Undo what an unpublished draft did, and forget what died before the last but one generation did."""
-        from qdrant_client import models
-
-        later = models.Range(gt=generation)
-        for condition in (
-            models.FieldCondition(key="born", range=later),
-            models.FieldCondition(key="died", range=models.Range(lt=generation)),
-        ):
-            self._client.delete(collection, models.FilterSelector(filter=models.Filter(must=[condition])))
-        undone = models.Filter(must=[models.FieldCondition(key="died", range=later)])
-        self._client.delete_payload(collection, ["died"], undone)
-
-
-def _release(version: str) -> tuple[int, int]:
-    major, minor, *_ = version.split(".")
-    return int(major), int(minor)
-
-
-@contextlib.contextmanager
-def _server_errors() -> Iterator[None]:
-    from qdrant_client.http.exceptions import UnexpectedResponse
-
-    try:
-        yield
-    except UnexpectedResponse as error:
-        if error.status_code in (401, 403):
-            raise IndexUnavailable("the Qdrant server refused the key; set STUDY_QDRANT_API_KEY") from error
-        raise IndexUnavailable(
-            f"the Qdrant server answered {error.status_code} ({error.reason_phrase}); look at its log"
-        ) from error
-    except Exception as error:  # an answer that is not Qdrant's makes its client raise anything
-        told = f"{error}".strip().partition("\n")[0] or type(error).__name__
-        raise IndexUnavailable(
-            f"the Qdrant server does not answer as it should ({told}); "
-            "start it, or unset STUDY_QDRANT_URL to use the embedded one"
-        ) from error
-
-
-class _ServerView(View):
-    def __init__(self, client: "QdrantClient", collection: str, generation: int) -> None:
-        self._client, self._collection, self._generation = client, collection, generation
-
-    def only(self, *more: Any) -> Any:
-        """Return the filter for what is alive in this generation."""
-        from qdrant_client import models
-
-        dead = models.FieldCondition(key="died", range=models.Range(lte=self._generation))
-        born = models.FieldCondition(key="born", range=models.Range(lte=self._generation))
-        return models.Filter(must=[born, *more], must_not=[dead])
-
-    def only_ids(self, ids: Sequence[str]) -> Any:
-        """Return the filter for these chunks, as far as they are alive in this generation."""
-        from qdrant_client import models
-
-        return self.only(models.FieldCondition(key="id", match=models.MatchAny(any=list(ids))))
-
-    def count(self) -> int:
-        with _server_errors():
-            return self._client.count(self._collection, self.only(), exact=True).count
-
-    def _search(
-        self, queries: Sequence[Any], using: str, limit: int, course: str = "", *, with_vectors: bool = False
-    ) -> list[list[_Point]]:
-        from qdrant_client import models
-
-        more = [models.FieldCondition(key="course", match=models.MatchValue(value=course))] if course else []
-        # IDF is that of this generation, not that of the dead, nor of what a draft has written so far.
-        idf = models.SearchParams(idf=models.IdfCorpusParams(corpus=self.only())) if using == SPARSE else None
-        requests = [
-            models.QueryRequest(
-                query=models.SparseVector(indices=query.indices, values=query.values)
-                if isinstance(query, _Terms)
-                else query,
-                using=using,
-                limit=limit,
-                filter=self.only(*more),
-                params=idf,
-                with_payload=not with_vectors,
-                with_vector=[using] if with_vectors else False,
-            )
-            for query in queries
-        ]
-        with _server_errors():
-            found = self._client.query_batch_points(self._collection, requests)
-        return [[_Point(point.payload or {}, point.score, point.vector) for point in one.points] for one in found]
-
-    def _retrieve(self, ids: Sequence[str], *, with_vectors: bool) -> Iterator[_Point]:
-        for batch in _batches(ids):
-            yield from self._pages(self.only_ids(batch), with_vectors=with_vectors)
-
-    def _every(self) -> Iterator[_Point]:
-        return self._pages(self.only(), with_vectors=True)
-
-    def _pages(self, only: Any, *, with_vectors: bool) -> Iterator[_Point]:
-        offset = None
-        while True:
-            with _server_errors():
-                records, offset = self._client.scroll(
-                    self._collection, only, limit=BATCH, offset=offset, with_vectors=with_vectors
-                )
-            for record in records:
-                yield _Point(record.payload or {}, 0.0, record.vector)
-            if offset is None:
-                return
-
-
-class _ServerDraft(Draft):
-    def __init__(self, store: ServerStore, client: "QdrantClient", collection: str, generation: int) -> None:
-        self._store, self._client, self._collection, self._generation = store, client, collection, generation
-        self._alive = _ServerView(client, collection, generation)
-
-    def add(self, entries: Sequence[Entry]) -> None:
-        from qdrant_client import models
-
-        for batch in _batches(entries, BATCH_UP):
-            points = []
-            for entry in batch:
-                id_, sparse = entry.chunk.id, _bm25.embed_document(entry.words)
-                vector: dict[str, Any] = {
-                    DENSE: list(entry.vector),
-                    SPARSE: models.SparseVector(indices=sparse.indices, values=sparse.values),
-                }
-                payload = payload_of(entry) | {"id": id_, "born": self._generation}
-                point_id = str(uuid.uuid5(uuid.UUID(id_), str(self._generation)))
-                points.append(models.PointStruct(id=point_id, vector=vector, payload=payload))
-            with _server_errors():
-                self._client.upsert(self._collection, points, wait=True)
-
-    def remove(self, ids: Sequence[str]) -> None:
-        for batch in _batches(ids):
-            with _server_errors():
-                self._client.set_payload(
-                    self._collection, {"died": self._generation}, points=self._alive.only_ids(batch), wait=True
-                )
-
-    def finish(self, expected: int, added: Sequence[str]) -> None:
-        _verify(self._alive, expected, added)
-
-    def discard(self) -> None:
-        self._store.keep_only(self._generation - 1)

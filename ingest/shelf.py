@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ingest import chunk, index
 from ingest.errors import IndexDamaged, IndexMismatch, NotIndexed, PathOutsideNotes
-from ingest.index import EdgeStore, ServerStore, Store, View
+from ingest.index import EdgeStore, Store, View
 from ingest.ledger import Ledger
+from ingest.server import ServerStore
 from ingest.settings import IngestSettings
 
 if TYPE_CHECKING:

@@ -7,22 +7,19 @@ generation; a process that is killed leaves a draft that the next sync removes.
 """
 
 import contextlib
-import fcntl
-import os
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
 
-from ingest import clone, parse, trace, walk
-from ingest.chunk import Chunk, chunk_id, key_of
-from ingest.errors import IndexMismatch, StudyError, SyncRunning, TooManyRemovals, Unreadable
-from ingest.index import Draft, Entry, Vector, View
+from ingest import parse, trace, walk
+from ingest.chunk import Chunk, key_of
+from ingest.errors import IndexMismatch, StudyError, TooManyRemovals, Unreadable
+from ingest.index import Draft, Entry, Vector
 from ingest.ledger import Note, Published, new_run
+from ingest.lock import only_one
 from ingest.parse import Engine, Here, Parsed
 from ingest.report import Change, Edit, Outcome, Report
+from ingest.reuse import Old, ids_of
 from ingest.shelf import Shelf, gone
 from ingest.walk import File
 
@@ -78,7 +75,7 @@ def sync(
     tell = progress or (lambda step, done, total: None)
     if dry_run:
         return _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=tell).foretell()
-    with _only_one(shelf.folder, wait=wait) as killed:
+    with only_one(shelf.folder, wait=wait) as killed:
         started = time.time()
         watch = trace.Watch(tell)
         work = _Sync(shelf, within=within, fresh=fresh, remove_many=remove_many, tell=watch, engine=engine)
@@ -96,34 +93,6 @@ def sync(
     if on_change and change:
         on_change(change)
     return work.report
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a folder; yield whether the last one to hold it was killed."""
-    with clone.disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise SyncRunning(_holder(lock) or "unknown") from None
-        killed = bool(_holder(lock))
-        with clone.disk_errors(folder):
-            _write_holder(lock, str(os.getpid()))
-        yield killed
-        _write_holder(lock, "")
-    finally:
-        os.close(lock)
-
-
-def _holder(lock: int) -> str:
-    return os.pread(lock, 20, 0).decode(errors="replace").strip()
-
-
-def _write_holder(lock: int, pid: str) -> None:
-    os.pwrite(lock, f"{pid:<20}".encode(), 0)  # always as long: a full disk is no reason to fail the second time
 
 
 class _Sync:
@@ -153,7 +122,7 @@ class _Sync:
         """The rows of what is in the folder, as far as they are known."""
         self._draft: Draft | None = None
         self._tidied = False
-        self._old = _Old(shelf, self._published.generation, self._ledger.values(), fresh=fresh)
+        self._old = Old(shelf, self._published.generation, self._ledger.values(), fresh=fresh)
         self._texts: list[tuple[str, str]] = []
         self._characters = 0
         self._waiting: list[tuple[Chunk, str, Vector | None]] = []
@@ -324,7 +293,7 @@ class _Sync:
                 self._draft.discard()
 
     def _remove(self, notes: Iterable[Note]) -> None:
-        if ids := [id_ for note in notes for id_ in _ids(note)]:
+        if ids := [id_ for note in notes for id_ in ids_of(note)]:
             self._open().remove(ids)
             self.report.deleted += len(ids)
 
@@ -445,61 +414,6 @@ class _Sync:
         old = self._before.get(note.path)
         same = old and old.state == note.state == "indexed" and old.version == note.version
         return "unchanged" if same and not self._fresh else note.state
-
-
-class _Old:
-    """What the last generation still has: vectors of text that comes again, chunks of what can't be read."""
-
-    def __init__(self, shelf: Shelf, generation: int, notes: Iterable[Note], *, fresh: bool) -> None:
-        self._shelf, self._generation, self._fresh = shelf, generation, fresh
-        self._by_version = {note.version: note for note in notes if note.version}
-        self._opened: View | None = None
-        self.gone: list[Note] = []
-        """Notes that are not in the folder any more: their text may have moved to others."""
-        self._moved: dict[str, Vector] | None = None
-
-    @property
-    def _view(self) -> View:
-        if self._opened is None:
-            try:
-                self._opened = self._shelf.store.view(self._generation)
-            except FileNotFoundError as error:
-                raise gone(self._generation) from error
-        return self._opened
-
-    def close(self) -> None:
-        """Let go of the generation."""
-        if self._opened:
-            self._opened.close()
-
-    def vectors(self, note: Note, old: Note | None) -> Mapping[str, Vector]:
-        """Return vectors that a note's chunks may have, by their keys."""
-        if self._fresh or not self._generation:
-            return {}
-        twin = self._by_version.get(note.version)
-        sources = [source for source in (old, twin) if source and source.version]
-        if sources:
-            return self._view.vectors([id_ for source in sources for id_ in _ids(source)])
-        if self._moved is None:
-            self._moved = {
-                key: array("f", vector)  # an eighth of a list
-                for source in self.gone
-                for key, vector in self._view.vectors(_ids(source)).items()
-            }
-        return self._moved
-
-    def carried(self, note: Note) -> tuple[Note, list[Chunk]]:
-        """Return the chunks of a note that can't be read now, for an index that is made afresh."""
-        with contextlib.suppress(StudyError, LookupError):  # another format, or what --fresh shall mend
-            chunks = sorted(self._view.fetch(_ids(note)), key=lambda one: one.ordinal)
-            if chunks and len(chunks) == note.chunks:
-                return note, chunks
-        reason = note.reason.removesuffix(f"; {parse.KEPT}")
-        return replace(note, version="", chunks=0, reason=reason), []
-
-
-def _ids(note: Note) -> list[str]:
-    return [chunk_id(note.path, note.version, i) for i in range(note.chunks)] if note.version else []
 
 
 def _too_many(lost: Sequence[Note], total: int) -> bool:

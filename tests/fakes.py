@@ -13,7 +13,7 @@ from ingest.embed import Embedder, Model
 from ingest.index import Entry
 
 if TYPE_CHECKING:
-    from ingest.embed import Vectors
+    from ingest.encode import Vectors
 
 
 class HashedEmbedder(Embedder):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ingest import walk
 from ingest.chunk import Chunk
 from ingest.errors import Unreadable
+from ingest.ledger import Ledger
 from ingest.read import Document
 from ingest.report import Report
 from ingest.settings import IngestSettings
@@ -97,3 +99,44 @@ def check(folder: Folder) -> None:
     assert found == {path: note.chunks for path, note in notes.items() if note.chunks}
     on_disk = {file.path for file in walk.walk(folder.path).files}
     assert set(ledger.notes()) == on_disk
+
+
+def whole(folder: Folder) -> dict[str, str]:
+    """Return what a reader finds now, after a check that index, ledger and texts agree, chunk for chunk."""
+    ledger = Ledger(folder.shelf.folder)
+    with contextlib.closing(ledger):
+        if not ledger.generation:
+            return {}
+        notes = {path: note for path, note in ledger.notes().items() if note.version}
+        shelf = folder.opened()
+        chunks = list(shelf.view().scroll())
+        count = Counter(chunk.path for chunk, _ in chunks)
+        assert len({chunk.id for chunk, _ in chunks}) == len(chunks)
+        assert count == {path: note.chunks for path, note in notes.items()}
+        for chunk, vector in chunks:
+            text = ledger.text(chunk.version)
+            assert text is not None
+            assert chunk.version == notes[chunk.path].version
+            assert text[chunk.start : chunk.end] == chunk.text
+            assert vector == pytest.approx(folder.embedder.encode([chunk.words])[0], abs=1e-6)
+        shelf.close()
+    return folder_texts(chunks)
+
+
+def folder_texts(chunks: list[Any]) -> dict[str, str]:
+    found: dict[str, list[Any]] = {}
+    for chunk, _ in chunks:
+        found.setdefault(chunk.path, []).append(chunk)
+    return {
+        path: "|".join(chunk.text for chunk in sorted(those, key=lambda chunk: chunk.ordinal))
+        for path, those in found.items()
+    }
+
+
+def tidy(folder: Folder) -> None:
+    """Nothing is left of what was killed."""
+    home, ledger = folder.shelf.folder, folder.shelf.ledger
+    generation = ledger.generation
+    names = {path.name for path in home.iterdir()}
+    assert names <= {"ledger.db", "ledger.db-journal", "sync.lock", f"gen-{generation - 1}", f"gen-{generation}"}
+    assert (home / "sync.lock").read_text().strip() == ""

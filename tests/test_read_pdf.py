@@ -279,14 +279,14 @@ def pages(data, *, done, plain, alone):
     try:
         reader = pypdf.PdfReader(BytesIO(data))
         count = len(reader.pages)
-    except Exception as error:
+    except Exception as error:  # a mutated file makes pypdf raise anything
         raise Unreadable("failed", repr(error))
     yield {"count": count, "title": ""}
     for page in range(done + 1, count + 1):
         try:
             text = reader.pages[page - 1].extract_text()
             letters = "".join(filter(str.isalnum, text))
-        except Exception:
+        except Exception:  # so does a page of one
             letters = ""
         lost = "" if letters else "lost"
         yield {"page": page, "text": letters, "by": "", "lost": lost, "notice": "", "last": True}
