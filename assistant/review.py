@@ -2,7 +2,9 @@
 
 The log is the truth: nothing but graded answers is stored, and the schedule is py-fsrs's own, replayed from the log
 (Ye, Su and Cao, KDD 2022: 'A stochastic shortest path algorithm for optimizing spaced repetition scheduling'), without
-fuzz, so that the same log gives the same dates. A graded answer is never changed: 'I was right' is one more row.
+fuzz, so that the same log gives the same dates. A graded answer is never changed: 'I was right', or 'that was easy',
+is one more row. So an answer is kept, rated good or again, before anyone is told what it came to, and whatever happens
+then, it counts.
 """
 
 import datetime
@@ -11,7 +13,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +148,15 @@ class Reviews:
                 (review, self.now(), rating, correct, _clean(why)),
             )
 
+    def rate(self, review: Review, rating: int) -> Review:
+        """Let how easy it was count, as the learner says; whether it was right, and who said so, stays."""
+        if rating not in RATINGS:
+            raise ValueError(f"a rating is 1 to 4, not {rating}")
+        if rating == review.rating:
+            return review
+        self.overrule(review.id, rating, correct=review.correct, why="")
+        return replace(review, rating=rating)
+
     def check_clock(self) -> None:
         """Refuse to go on with a clock that can't be right: one wrong date would spoil every later one.
 
@@ -164,8 +175,9 @@ class Reviews:
         where, values = ("WHERE item = ?", (item,)) if item else ("", ())
         rows = self.journal.rows(
             "SELECT r.id, item, r.at, coalesce(c.rating, r.rating), CASE WHEN c.id IS NULL THEN r.correct "
-            "ELSE c.correct END, given, CASE WHEN c.id IS NULL THEN graded_by ELSE 'learner' END, "
-            "coalesce(c.why, r.why), took_ms, source, kind, question, objective, path FROM reviews r "
+            "ELSE c.correct END, given, CASE WHEN c.id IS NULL OR c.correct IS r.correct THEN graded_by "
+            "ELSE 'learner' END, coalesce(nullif(c.why, ''), r.why), took_ms, source, kind, question, objective, "
+            "path FROM reviews r "
             "LEFT JOIN corrections c ON c.id = (SELECT max(id) FROM corrections WHERE review = r.id) "
             f"{where} ORDER BY r.n",
             *values,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,6 +89,16 @@ def test_the_answer_is_not_shown_before_it_is_given(ask: Ask, shelf: Shelf) -> N
     before, after = said.split("[what belongs into the blank; q ends]")
     assert "warp" not in before.lower().replace("warps", "")
     assert "Wrong: warp" in after
+
+
+def test_what_is_told_is_kept_before_though_the_learner_leaves_at_the_next_word(
+    ask: Ask, shelf: Shelf, settings: AssistantSettings
+) -> None:
+    put(shelf, choice())
+    reviews = kept(settings)
+    reviews.add(choice(), 1, correct=False, at=time.time() - 86400)
+    assert "Right." in ask("review", "--no-llm", answers="4\n")  # the input ends where a rating is asked for
+    assert [(one.correct, one.rating) for one in reviews.log()] == [(False, 1), (True, 3)]
 
 
 def test_the_learner_overrules_a_wrong_grade(ask: Ask, shelf: Shelf, settings: AssistantSettings) -> None:

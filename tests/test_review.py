@@ -1,22 +1,28 @@
 """Reviews: the log is append-only, the schedule is py-fsrs's own, and no acknowledged review is lost."""
 
+import contextlib
 import datetime
 import os
 import random
 import signal
 import sqlite3
+import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fsrs import Card, Rating, Scheduler
 
 from assistant.errors import ClockWrong, JournalUnavailable, NotEnoughReviews
+from assistant.items import Items
 from assistant.journal import Journal
 from assistant.review import AGAIN, EASY, GOOD, HARD, Reviews, card_id
 from assistant.settings import AssistantSettings
-from tests.scripted import choice
+from ingest.shelf import Shelf
+from tests.scripted import choice, cloze
+from ui.cli import main
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC).timestamp()
 DAY = 86400.0
@@ -100,6 +106,21 @@ def test_i_was_right_counts_and_the_first_grade_stays_in_the_log(tmp_path: Path)
     assert card.stability == Scheduler().parameters[GOOD - 1]
 
 
+def test_how_easy_it_was_counts_from_the_first_on_and_who_graded_stays(tmp_path: Path) -> None:
+    made = reviews(tmp_path)
+    review = made.add(choice(), GOOD, correct=True, by="model", why="it says so")
+    made.rate(made.rate(review, EASY), EASY)
+    [found] = made.log()
+    assert (found.rating, found.correct, found.by, found.why) == (EASY, True, "model", "it says so")
+    assert made.journal.rows("SELECT rating FROM corrections") == [(EASY,)]
+    moment = datetime.datetime.fromtimestamp(NOON, datetime.UTC)
+    own = Scheduler(enable_fuzzing=False)
+    wanted, _ = own.review_card(Card(card_id=card_id(choice().id), due=moment), Rating.Easy, moment)
+    assert made.card(choice().id) == wanted
+    with pytest.raises(ValueError, match="1 to 4, not 7"):
+        made.rate(review, 7)
+
+
 @pytest.mark.parametrize(
     "statement", ["UPDATE reviews SET rating = 4", "DELETE FROM reviews", "DELETE FROM corrections"]
 )
@@ -170,38 +191,54 @@ def test_the_schedule_is_fitted_to_the_learners_own_log(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- nothing is lost
 
 
-def write_until_killed(folder: Path, told: int, number: int) -> None:
-    """Be a process that adds reviews and says each one's id once it is acknowledged."""
-    made = Reviews(Journal(folder), AssistantSettings(), now=time.time)
-    for n in range(1_000_000):
-        review = made.add(choice(), GOOD, correct=True, id_=f"{number}-{n}")
-        os.write(told, f"{review.id}\n".encode())
+def review_until_killed(settings: AssistantSettings, answers: int, screen: int) -> None:
+    """Be a learner's `ask review`."""
+    os.dup2(answers, 0)
+    os.dup2(screen, 1)
+    sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
+    os.environ |= {"STUDY_HOME": str(settings.home), "STUDY_NOTES": str(settings.notes)}
+    main.main(["review", "--no-llm", "-n", "40"])
 
 
-def killed(folder: Path, number: int, after: float) -> list[str]:
-    """Run a writer, kill it after so many seconds, and return what it said."""
-    ours, theirs = os.pipe()
+def killed(settings: AssistantSettings, number: int, after: float) -> list[str]:
+    """Answer in `ask review`, kill it after so many seconds, and return the answers whose verdict was on the screen."""
+    given = [f"guess {number} {n}" for n in range(40)]
+    answers, learner = os.pipe()
+    os.write(learner, "".join(f"{one}\n" for one in given).encode())
+    os.close(learner)
+    screen, shown = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            write_until_killed(folder, theirs, number)
+            review_until_killed(settings, answers, shown)
         finally:
             os._exit(1)
-    os.close(theirs)
+    os.close(answers)
+    os.close(shown)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    with os.fdopen(ours) as said:
-        return [line.strip() for line in said.read().split("\n")[:-1]]
+    with os.fdopen(screen) as said:
+        return given[: said.read().count("Wrong: warp")]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(tmp_path: Path) -> None:
-    Journal(tmp_path).close()
+def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(settings: AssistantSettings) -> None:
+    journal, shelf = Journal.of(settings), Shelf(settings)
+    items = [replace(cloze(), question=f"A ____ is thing {n} of the list.") for n in range(1500)]
+    Items.of(shelf.folder).add(items)
+    made = Reviews(journal, settings)
+    with journal.transaction() as db:  # all were learnt long ago
+        db.executemany(
+            "INSERT INTO reviews (id, item, at, rating, given, graded_by, why, took_ms, source, kind, question, "
+            "objective, path) VALUES (?, ?, ?, 1, '', 'key', '', 0, 'quiz', 'cloze', '', '', '')",
+            [(f"before {n}", item.id, NOON - 30 * DAY) for n, item in enumerate(items)],
+        )
+    assert len(made.due({item.id for item in items})) == 1500
     delays = random.Random(13)
     acknowledged: list[str] = []
-    waiting = [(number, delays.uniform(0.005, 0.06)) for number in range(200)]
+    waiting = [(number, delays.uniform(0.1, 0.6)) for number in range(200)]
     lock = threading.Lock()
 
     def work() -> None:
@@ -210,7 +247,7 @@ def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(tmp_path
                 if not waiting:
                     return
                 number, after = waiting.pop()
-            said = killed(tmp_path, number, after)
+            said = killed(settings, number, after)
             with lock:
                 acknowledged.extend(said)
 
@@ -219,11 +256,10 @@ def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(tmp_path
         thread.start()
     for thread in threads:
         thread.join()
-    journal = Journal(tmp_path)
-    kept = {review.id for review in Reviews(journal, AssistantSettings()).log()}
-    assert len(acknowledged) > 200
-    assert set(acknowledged) - kept == set()
+    log = made.log()
+    assert len(acknowledged) > 400
+    assert set(acknowledged) - {review.given for review in log} == set()
+    assert len({review.id for review in log}) == len(log)
     assert journal.check() == ""
-    with sqlite3.connect(tmp_path / "journal.db") as db:
+    with contextlib.closing(sqlite3.connect(journal.path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    db.close()

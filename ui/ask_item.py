@@ -28,7 +28,7 @@ _IN_WORDS = ("cloze", "short", "explain")
 
 
 class Asking:
-    """Asks items one by one, and keeps every graded answer before the next is asked."""
+    """Asks items one by one, and keeps every graded answer before it is told how it went."""
 
     def __init__(self, reviews: "Reviews", model: "Model | None", *, source: str) -> None:
         self._reviews, self._model, self._source = reviews, model, source
@@ -45,6 +45,7 @@ class Asking:
     def _asked(self, item: "Item") -> bool:
         from assistant.grade import grade
         from assistant.items import FLASHCARD
+        from assistant.review import AGAIN, rating_of
 
         click.echo(f"\n{self.asked + 1}. {line_of(item.question)}")
         for number, option in enumerate(item.options, start=1):
@@ -61,20 +62,32 @@ class Asking:
             if given is None:
                 return False
             graded = grade(item, given, self._model)
+        if graded.correct is not None:
+            self._keep(item, given, graded, took_ms, rating_of(graded.correct), correct=graded.correct)
         self._tell(item, graded)
         rating = self._rating(item, graded)
-        if rating is None:
-            return False
-        correct = graded.correct if graded.correct is not None or item.kind == FLASHCARD else rating > 1
+        if graded.correct is None and rating is not None:
+            correct = None if item.kind == FLASHCARD else rating > AGAIN
+            self._keep(item, given, graded, took_ms, rating, correct=correct)
+        elif rating is not None and self._last is not None:
+            self._last = self._reviews.rate(self._last[0], rating), item
+        if rating is not None:
+            self._tell_next(item)
+        return rating is not None
+
+    def _keep(
+        self, item: "Item", given: str, graded: "Grade", took_ms: int, rating: int, *, correct: bool | None
+    ) -> None:
+        """Keep an answer: nothing is told that could be lost."""
+        from assistant.review import AGAIN
+
         by = graded.by if graded.correct is not None else "learner"
         review = self._reviews.add(
             item, rating, correct=correct, given=given, by=by, why=graded.why, took_ms=took_ms, source=self._source
         )
         self._last = review, item
         self.asked += 1
-        self.right += correct is True or (correct is None and rating > 1)
-        self._tell_next(item)
-        return True
+        self.right += correct if correct is not None else rating > AGAIN
 
     def _tell(self, item: "Item", graded: "Grade") -> None:
         from assistant.facts import plain

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.grade import Grade, Model, grade
 from assistant.items import FLASHCARD, Item
-from assistant.review import AGAIN, GOOD, RATINGS, Review, Reviews
+from assistant.review import AGAIN, GOOD, RATINGS, Review, Reviews, rating_of
 from ingest.errors import StudyError
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class Round:
     graded: Grade | None = None
     """How it was answered; None: it was not yet."""
     review: Review | None = None
-    """The graded answer in the log; None: the learner has not yet said how it went."""
+    """The graded answer in the log; None: only the learner can tell, and has not yet."""
+    rated: bool = False
+    """Whether the learner has said how easy it was."""
     given: str = ""
     started: float = 0.0
     took_ms: int = 0
@@ -83,6 +85,7 @@ class Round:
     def next(self) -> Item | None:
         """Ask the next question."""
         self.item, self.graded, self.review, self.given = self.supply.next(), None, None, ""
+        self.rated = False
         self.started = time.monotonic()
         return self.item
 
@@ -98,16 +101,16 @@ class Round:
             return found
         self.given, self.graded = given, found
         self.took_ms = int((time.monotonic() - self.started) * 1000)
-        if found.correct is False:
-            self._keep(AGAIN, False)
-        elif found.correct and self.source != "review":
-            self._keep(GOOD, True)
+        if found.correct is not None:
+            self._keep(rating_of(found.correct), found.correct)
         return found
 
     @property
     def to_rate(self) -> bool:
         """Return whether the learner has yet to say how it went."""
-        return self.graded is not None and self.review is None
+        if self.graded is None or self.rated:
+            return False
+        return self.review is None or (self.source == "review" and self.review.correct is True)
 
     @property
     def by_learner(self) -> bool:
@@ -116,7 +119,11 @@ class Round:
 
     def rate(self, rating: int) -> None:
         """Keep what the learner says about the answer, 1 again to 4 easy."""
-        if self.item is None or self.graded is None or self.review is not None or rating not in RATINGS:
+        if self.item is None or self.graded is None or not self.to_rate or rating not in RATINGS:
+            return
+        self.rated = True
+        if self.review is not None:
+            self.review = self.reviews.rate(self.review, rating)
             return
         correct = self.graded.correct
         if correct is None and self.item.kind != FLASHCARD:
