@@ -9,6 +9,8 @@ A streamed chat completion is server-sent events, one JSON object to a line:
 """
 
 import re
+import threading
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -107,6 +109,9 @@ class LanguageModel:
         self.name = name
         self.context_tokens = context_tokens
         """Most tokens of prompt and answer together."""
+        self.spent = Counter[str]()
+        """Tokens that the server counted since this was made: prompt_tokens, cached_tokens, answer_tokens."""
+        self._counting = threading.Lock()
 
     def stream(
         self,
@@ -160,6 +165,7 @@ class LanguageModel:
                         yield Delta(text, thought, restart=True)
                     else:
                         yield Delta(new, thought)
+            self._count(usage)
             new, thought = split.feed("", last=True)
             text += new
             if finish in ("", "abort", "error"):
@@ -207,6 +213,16 @@ class LanguageModel:
         if isinstance(prompt, str):
             return estimate_tokens(prompt)
         return 64 + sum(16 + estimate_tokens(message["content"]) for message in prompt)
+
+    def _count(self, usage: Usage | None) -> None:
+        if usage:
+            told = {
+                "prompt_tokens": usage.prompt_tokens,
+                "cached_tokens": usage.cached_tokens,
+                "answer_tokens": usage.completion_tokens,
+            }
+            with self._counting:
+                self.spent.update(told)
 
     def _events(self, body: dict[str, Any]) -> Generator[Delta, None, None]:
         """Yield what the server sends, as it is, and an empty piece when nothing came for a while."""

@@ -71,15 +71,9 @@ def remembered(
         """Have the answer traced; return the trace's id, empty where tracing is off or failed."""
         if not tracing.on(settings):
             return ""
-        from assistant.retrace import trace_of
+        from assistant.retrace import send
 
-        id_ = tracing.new_id()
-        made = trace_of(answer, found, asked, settings, id_=id_, began=moment, course=course, conversation=conversation)
-        try:
-            tracing.send(settings, made)
-        except OSError:
-            return ""
-        return id_
+        return send(answer, found, asked, settings, began=moment, course=course, conversation=conversation)
 
     try:
         with closing(events):

@@ -16,6 +16,24 @@ from ingest.trace import Step, Trace
 _PARTS = ("embed", "dense", "sparse", "fuse", "rerank", "choose")
 
 
+def send(answer: Answer, found: Found | None, asked: Asked | None, settings: AssistantSettings, **told: Any) -> str:
+    """Have the trace of an answer sent; return its id, empty where that failed.
+
+    Args:
+        answer: As it was given.
+        found: What was found for it.
+        asked: What the model was asked, if one was.
+        settings: In force.
+        told: What else `trace_of` is told.
+    """
+    id_ = trace.new_id()
+    try:
+        trace.send(settings, trace_of(answer, found, asked, settings, id_=id_, **told))
+    except OSError:
+        return ""
+    return id_
+
+
 def trace_of(
     answer: Answer,
     found: Found | None,
@@ -24,6 +42,7 @@ def trace_of(
     *,
     id_: str,
     began: float,
+    name: str = "answer",
     course: str = "",
     conversation: int = 0,
 ) -> Trace:
@@ -36,6 +55,7 @@ def trace_of(
         settings: In force.
         id_: The trace's own.
         began: When the question came, in seconds since the epoch.
+        name: What the trace is called.
         course: Where the search stayed.
         conversation: Of which the answer is a part; 0: none.
     """
@@ -49,7 +69,7 @@ def trace_of(
         "failure": answer.failure,
     }
     root = Step(
-        "answer",
+        name,
         began,
         times.end,
         input=answer.question,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
@@ -63,8 +63,12 @@ class AssistantSettings(IngestSettings):
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with every setting that can change an answer."""
-        told = self.model_dump(mode="json", include=_TELLING)
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.telling, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def telling(self) -> dict[str, Any]:
+        """Every setting that can change an answer, ready for JSON."""
+        return self.model_dump(mode="json", include=_TELLING)
 
 
 _NOT_TELLING = ("home", "notes", "learner", "review_retention", "langfuse_public_key", "langfuse_host")

@@ -10,34 +10,44 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 
-from assistant.answer import NOT_IN_THE_NOTES, Answer, answer
+from assistant.answer import ANSWERED, NOT_IN_THE_NOTES, Answer, Asked, Found, answer
 from assistant.cite import readable
 from assistant.follow import Turn
 from assistant.grade import Model
+from assistant.retrace import send
 from assistant.retrieve import Passage
 from assistant.settings import AssistantSettings
-from assistant.support import supports
+from assistant.support import Entailment, supports
 from assistant.words import stems
 from eval.cases import Case
 from eval.judge import judge, scores
 from eval.metrics import citation_precision, citation_recall, exact_match, token_f1
 from eval.score import ANSWER, Row
 from ingest.shelf import Shelf
+from ingest.trace import on
 
 AT_ONCE = 4
 """Questions that a model server is asked at the same time."""
 
-Ask = Callable[[Case], Answer]
+Ask = Callable[[Case], tuple[Answer, str]]
+"""Returns an answer, and the id of its trace; empty where it was not traced."""
 
 
 def asker(shelf: Shelf, settings: AssistantSettings, *, use_model: bool) -> Ask:
-    """Return what answers a case, as `ask` would."""
+    """Return what answers a case, as `ask` would, and has it traced where tracing is on."""
 
-    def ask(case: Case) -> Answer:
-        *_, last = answer(case.question, shelf, settings, use_model=use_model, history=history(case))
-        assert isinstance(last, Answer)
-        return last
+    def ask(case: Case) -> tuple[Answer, str]:
+        began, found, asked = time.time(), None, None
+        for event in answer(case.question, shelf, settings, use_model=use_model, history=history(case)):
+            if isinstance(event, Found):
+                found = event
+            elif isinstance(event, Asked):
+                asked = event
+        assert isinstance(event, Answer)
+        traced = on(settings) and send(event, found, asked, settings, began=began, name="eval answer")
+        return event, traced or ""
 
     return ask
 
@@ -47,7 +57,9 @@ def history(case: Case) -> tuple[Turn, ...]:
     return tuple(Turn(question, "") for question in case.asked_before)
 
 
-def rows(shelf: Shelf, cases: Sequence[Case], ask: Ask, *, at_once: int = 1) -> Iterator[tuple[Row, Answer]]:
+def rows(
+    shelf: Shelf, cases: Sequence[Case], ask: Ask, *, at_once: int = 1, entailment: Entailment | None = None
+) -> Iterator[tuple[Row, Answer]]:
     """Yield a row for each case, with the answer that it is made from.
 
     Args:
@@ -55,19 +67,22 @@ def rows(shelf: Shelf, cases: Sequence[Case], ask: Ask, *, at_once: int = 1) -> 
         cases: The questions.
         ask: Answers one.
         at_once: How many are asked at the same time.
+        entailment: The model that marks the sentences of answers, where one is set.
     """
 
     def one(case: Case) -> tuple[Row, Answer]:
         started = time.perf_counter()
-        given = ask(case)
+        given, trace = ask(case)
         ms = (time.perf_counter() - started) * 1000
-        return row(case, given, shelf.ledger.text, ms), given
+        return replace(row(case, given, shelf.ledger.text, ms, entailment), trace=trace), given
 
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         yield from pool.map(one, cases)
 
 
-def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: float) -> Row:
+def row(
+    case: Case, given: Answer, text_of: Callable[[str], str | None], ms: float, entailment: Entailment | None = None
+) -> Row:
     """Return what an answer to a case is worth."""
     answered = given.outcome != NOT_IN_THE_NOTES
     values = {"answered": float(answered)}
@@ -83,7 +98,7 @@ def row(case: Case, given: Answer, text_of: Callable[[str], str | None], ms: flo
         values |= {"gold_in_cited": holds(case.answers, cited), "gold_in_shown": holds(case.answers, shown)}
         values["gold_cover"] = cover(case.answers, cited)
     if answered:
-        values |= _of_citations(given, text_of)
+        values |= _of_citations(given, text_of, entailment if given.outcome == ANSWERED else None)
         values["words"] = float(len(given.answer.split()))
     if given.model or given.failure:
         values["failed"] = float(bool(given.failure))
@@ -120,7 +135,9 @@ def judged(row: Row, given: Answer, model: Model) -> Row:
     )
 
 
-def _of_citations(given: Answer, text_of: Callable[[str], str | None]) -> dict[str, float]:
+def _of_citations(
+    given: Answer, text_of: Callable[[str], str | None], entailment: Entailment | None
+) -> dict[str, float]:
     by_number = dict(cited_passages(given))
     claims = [
         (sentence.text, [readable(by_number[n]) for n in sentence.citations if n in by_number])
@@ -131,9 +148,10 @@ def _of_citations(given: Answer, text_of: Callable[[str], str | None]) -> dict[s
         for one in given.citations
         if one.n in by_number
     ]
+    check = partial(supports, entailment=entailment)
     found = {
-        "citation_recall": citation_recall(claims, supports),
-        "citation_precision": citation_precision(claims, supports),
+        "citation_recall": citation_recall(claims, check),
+        "citation_precision": citation_precision(claims, check),
         "supported": sum(sentence.supported for sentence in given.sentences) / max(1, len(given.sentences)),
     }
     return found | ({"quote_exact": sum(exact) / len(given.citations)} if given.citations else {})

@@ -14,7 +14,7 @@ import numpy as np
 from assistant.cite import readable
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from assistant.grade import Model
-from assistant.retrieve import Passage, retrieve
+from assistant.retrieve import Passage, Reranker, retrieve
 from eval.cases import Case
 from eval.score import MCQ, Row
 from ingest.embed import Embedder
@@ -37,22 +37,44 @@ def can_choose(case: Case) -> bool:
     return right == 1 and 2 <= len(case.options) <= len(LETTERS)
 
 
-def rows(shelf: Shelf, cases: Sequence[Case], pick: Picker, *, top_k: int, at_once: int = 1) -> Iterator[Row]:
-    """Yield a row for each case with options: picked with the notes, and without."""
+def rows(
+    shelf: Shelf,
+    cases: Sequence[Case],
+    pick: Picker,
+    *,
+    top_k: int,
+    at_once: int = 1,
+    reranker: Reranker | None = None,
+    ask: Callable[[Case], str] = lambda case: case.question,
+) -> Iterator[Row]:
+    """Yield a row for each case with options: picked with the notes, and without.
+
+    A reply that can't be read is counted (`unparsed`, of both) and is neither right nor wrong.
+
+    Args:
+        shelf: The notes, synced.
+        cases: The questions.
+        pick: Picks an option.
+        top_k: Most passages that it is shown.
+        at_once: How many are asked at the same time.
+        reranker: Where one is set.
+        ask: Gives what is searched for: the question, or what a follow-up becomes.
+    """
     view = shelf.view()
 
     def one(case: Case) -> Row:
         started = time.perf_counter()
-        found = retrieve(case.question, view, shelf.embedder, top_k=top_k, text_of=shelf.ledger.text)
+        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=shelf.ledger.text)
         chosen, blind = pick(case, found.passages), pick(case, ())
         ms = (time.perf_counter() - started) * 1000
         right = next(i for i, option in enumerate(case.options) if option.correct)
-        values = {
-            "accuracy": float(chosen == right),
-            "without_notes": float(blind == right),
-            "gain": float(chosen == right) - float(blind == right),
-            "unparsed": float(chosen is None),
-        }
+        values = {"unparsed": ((chosen is None) + (blind is None)) / 2}
+        if chosen is not None:
+            values["accuracy"] = float(chosen == right)
+        if blind is not None:
+            values["without_notes"] = float(blind == right)
+        if chosen is not None and blind is not None:
+            values["gain"] = values["accuracy"] - values["without_notes"]
         names = {"right": right, "with_notes": chosen, "without": blind}
         detail = {name: case.options[i].text if i is not None else "(unparsed)" for name, i in names.items()}
         detail["passages"] = ", ".join(dict.fromkeys(passage.chunk.path for passage in found.passages))

@@ -17,7 +17,8 @@ counted (`unparsed`) and gives no score.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from assistant.grade import Model
 from eval.cases import BadCases
-from eval.metrics import kappa
+from eval.metrics import Estimate, bootstrap, honest, kappa
 
 GOLD = Path(__file__).resolve().parent / "gold" / "judge.jsonl"
 """Answers that people have judged."""
@@ -140,12 +141,16 @@ def read_judgement(said: Mapping[str, Any]) -> Judged | None:
     return Judged(share, {name: str(label) for name, label in labels.items()})
 
 
+Pair = tuple[str, str]
+"""A label of the judge's, and one made by hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How far the judge and the hand-made labels agree."""
 
-    kappas: dict[str, float]
-    """Cohen's, by part; over both orders."""
+    kappas: dict[str, Estimate]
+    """Cohen's, by part; over both orders, with the interval over answers. A part that gives none is left out."""
     answers: int
     unparsed: int
     """Judgements that could not be read; they count as no agreement and no disagreement."""
@@ -158,18 +163,33 @@ def agreement(model: Model, path: Path = GOLD) -> Agreement:
         BadCases: The file of labels is not there, or can't be read.
     """
     lines = _labelled(path)
-    pairs: dict[str, list[tuple[str, str]]] = {name: [] for name in (*LABELS, FAITHFULNESS)}
+    pairs: dict[str, list[list[Pair]]] = {name: [] for name in (*LABELS, FAITHFULNESS)}
     unparsed = 0
     for line in lines:
+        for found in pairs.values():
+            found.append([])
         for one in judge(model, line["question"], line["passages"], line["reference"], line["answer"]):
             if one is None:
                 unparsed += 1
                 continue
             for name, label in one.labels.items():
-                pairs[name].append((label, line[name]))
-            pairs[FAITHFULNESS].append((str(one.faithfulness == 1.0), str(line["faithful"])))
-    kappas = {name: kappa(*zip(*found, strict=True)) for name, found in pairs.items() if found}
-    return Agreement(kappas, len(lines), unparsed)
+                pairs[name][-1].append((label, line[name]))
+            pairs[FAITHFULNESS][-1].append((str(one.faithfulness == 1.0), str(line["faithful"])))
+    agreed = {name: _agreed([one for one in found if one]) for name, found in pairs.items()}
+    return Agreement({name: one for name, one in agreed.items() if one}, len(lines), unparsed)
+
+
+def _agreed(answers: Sequence[Sequence[Pair]]) -> Estimate | None:
+    """Return kappa over the judgements of answers; None where it is not defined."""
+
+    def of(drawn: Iterable[int]) -> float:
+        pairs = [pair for i in drawn for pair in answers[i]]
+        return kappa([label for label, _ in pairs], [label for _, label in pairs])
+
+    value = of(range(len(answers)))
+    if math.isnan(value):
+        return None
+    return honest(value, bootstrap(of, len(answers), resamples=1000), len(answers), (-1.0, 1.0))
 
 
 def _labelled(path: Path) -> list[dict[str, Any]]:

@@ -75,17 +75,12 @@ def _scores(run: Run) -> Iterator[str]:
     for suite, scores in run.scores.items():
         for name, one in scores.items():
             better = "–" if name in NEITHER else "lower" if name in LOWER_IS_BETTER else "higher"
+            agreed = _safe(run.agreement(name))
             yield (
                 f"<tr><td>{suite}<td>{_safe(name)}<td class=n>{one.value:.3f}"
-                f"<td class=n>{one.low:.3f} – {one.high:.3f}<td class=n>{one.n}<td>{better}{_agreement(run, name)}"
+                f"<td class=n>{one.low:.3f} – {one.high:.3f}<td class=n>{one.n}<td>{better} {agreed}"
             )
     yield "</table>"
-
-
-def _agreement(run: Run, name: str) -> str:
-    """Return how far the judge of a score agrees with people."""
-    kappa = run.judge.get(name.removeprefix("judge_"))
-    return "" if kappa is None or not name.startswith("judge_") else f" (judge agrees with people: kappa {kappa:.2f})"
 
 
 def _belongs(one: Run, run: Run) -> bool:

@@ -38,6 +38,8 @@ MIGRATIONS = (
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 
+JUDGED = ("correctness", "completeness", "relevance", "faithfulness")
+"""What a judge says of an answer (eval/judge.py)."""
 Scores = dict[str, dict[str, Estimate]]
 """By suite and name."""
 
@@ -75,16 +77,26 @@ class Run:
     """All that can change a score, in words and numbers."""
     settings_hash: str
     code: str
-    """Git commit, with + and a digest of what was changed since; empty where there is no git."""
+    """Git commit, with + and a digest of what was changed since; without git, a digest of the program."""
     generation: int
     """Of the index."""
     model: str
     """Which model wrote the answers; empty: none did."""
     scores: Scores
     tokens: dict[str, int]
-    """What the model server counted: prompt_tokens, answer_tokens."""
-    judge: dict[str, float] = field(default_factory=dict)
+    """What the model server counted for all of it: prompt_tokens, cached_tokens, answer_tokens."""
+    judge: dict[str, Estimate] = field(default_factory=dict)
     """How far the judge agrees with people (Cohen's kappa), by part; empty where nothing was judged."""
+
+    def agreement(self, metric: str) -> str:
+        """Return in words how far the judge of a score agrees with people; empty for what was not judged."""
+        part = metric.removeprefix("judge_")
+        if part == metric or part not in JUDGED:
+            return ""
+        if not (kappa := self.judge.get(part)):
+            return "judge’s agreement with people: not known"
+        told = f"[{kappa.low:.2f}, {kappa.high:.2f}], {kappa.n} answers"
+        return f"judge agrees with people: kappa {kappa.value:.2f} {told}"
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask eval --json` prints, but for the rows."""
@@ -96,7 +108,7 @@ class Run:
             "hash": self.settings_hash,
             "seconds": round(self.seconds, 2),
             "tokens": self.tokens,
-            "judge_kappa": self.judge,
+            "judge_kappa": {name: one._asdict() for name, one in self.judge.items()},
         }
         return {"run": self.id, "settings": self.settings | about, "suites": suites}
 
@@ -188,4 +200,8 @@ def _json(value: Any) -> str:
 def _run(row: Sequence[Any]) -> Run:
     told = dict(zip((field.name for field in fields(Run)), row, strict=True))
     read = {name: json.loads(told[name]) for name in ("settings", "scores", "tokens", "judge")}
-    return Run(**told | read | {"scores": scores_from(read["scores"])})
+    judge = {
+        name: Estimate(*one) if isinstance(one, list) else Estimate(one, -1.0, 1.0, 0)  # before intervals were kept
+        for name, one in read["judge"].items()
+    }
+    return Run(**told | read | {"scores": scores_from(read["scores"]), "judge": judge})

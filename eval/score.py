@@ -51,6 +51,8 @@ class Row:
     """What a person wants to see who asks why: answer, passages, citations."""
     ms: float = 0.0
     """How long it took."""
+    trace: str = ""
+    """Id of the answer's trace; empty where none was made."""
 
 
 Facts = Mapping[str, np.ndarray]

@@ -1,6 +1,6 @@
 """A folder of notes becomes a throw-away index, kept by what is in it.
 
-    STUDY_HOME/eval/index/3f0c…/index-…      one for each content, embedding model and chunk size
+    STUDY_HOME/eval/index/3f0c…/index-…      one for each content and way of indexing it
 
 The second run over the same notes embeds nothing. The learner's own index is never touched.
 """
@@ -12,7 +12,7 @@ import shutil
 import time
 from pathlib import Path
 
-from ingest import chunk, index, walk
+from ingest import walk
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
 from ingest.sync import Progress, sync
@@ -50,16 +50,19 @@ def open_index(settings: IngestSettings, notes: Path, *, progress: Progress | No
     """
     home = settings.home.expanduser().resolve()
     content = content_hash(notes)
-    made_with = f"{content} {settings.embed_model} {settings.chunk_tokens} {index.FORMAT}.{chunk.VERSION}"
+    here = settings.model_copy(update={"notes": notes, "qdrant_url": ""})
+    asked = Shelf(here)
+    made_with = f"{content} {asked.built_with} {asked.ocr} {settings.max_file_mb}"
     folder = home / "eval" / "index" / hashlib.sha256(made_with.encode()).hexdigest()[:16]
     _forget_old(folder.parent)
     folder.mkdir(parents=True, exist_ok=True)
-    (home / "models").mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        (folder / "models").symlink_to(home / "models")
     os.utime(folder)
-    shelf = Shelf(settings.model_copy(update={"home": folder, "notes": notes, "qdrant_url": ""}))
-    sync(shelf, wait=True, remove_many=True, progress=progress)
+    shelf = Shelf(here.model_copy(update={"home": folder}), embedder=asked.embedder)
+    try:
+        sync(shelf, wait=True, remove_many=True, progress=progress)
+    except BaseException:
+        shelf.close()
+        raise
     return shelf, content
 
 

@@ -3,17 +3,20 @@
 The scores of a suite are made from its rows alone, so that whatever is kept can be scored again.
 """
 
+import contextlib
 import hashlib
 import json
+import os
 import subprocess
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assistant import prompt, retrieve
+from assistant import author, check, follow, grade, prompt, retrieve
 from assistant.answer import check_question
 from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
@@ -30,10 +33,13 @@ from ingest.sync import Progress
 if TYPE_CHECKING:
     from assistant.llm import LanguageModel
     from assistant.retrieve import Reranker
+    from assistant.support import Entailment
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLD = ROOT / "eval" / "gold" / "queries.jsonl"
 """The cases that are shipped, for the notes that are shipped."""
+OTHERS, UNITS = "ood_queries.jsonl", "docs.jsonl"
+"""Beside a file of cases: questions of other subjects, and the units of files."""
 ALL = "all"
 Thing = TypeVar("Thing")
 
@@ -55,6 +61,8 @@ class Plan:
     """Let the model judge the answers, too."""
     trial: bool = False
     """It only tries settings: no part of how scores went over time."""
+    written_only: bool = False
+    """Leave the answers out where no model is served to write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,9 @@ class Bench:
     tell: Progress
     judged: bool
     limit: int
-    tokens: dict[str, int] = field(default_factory=dict)
+    suites: tuple[str, ...]
+    tokens: Counter[str] = field(default_factory=Counter)
+    """What the answers took; what else was asked of the model is in `model.spent`."""
 
     @property
     def calibration(self) -> Calibration | None:
@@ -126,21 +136,39 @@ def run(
     started = time.time()
     tell = progress or (lambda step, done, total: None)
     cases = spread(read_cases(plan.cases), plan.limit)
-    beside = plan.cases.with_name("ood_queries.jsonl")
+    beside = plan.cases.with_name(OTHERS)
     others = spread(read_cases(beside, answerable=False), plan.limit) if beside.is_file() else []
     if not cases:
         raise BadCases(f"{plan.cases} has no cases")
     for case in [*cases, *others]:
         check_question(case.question)  # before the work begins
     model = _model(settings, notice) if plan.use_model else None
-    if plan.mine:
-        shelf = Shelf(settings)
-        content = f"generation {shelf.ledger.generation}"
-    else:
-        shelf, content = open_index(settings, plan.notes, progress=progress)
-    units = read_units(plan.cases.with_name("docs.jsonl"))
-    judged = plan.judged and model is not None and ANSWER in plan.suites
-    bench = Bench(shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit)
+    suites = tuple(suite for suite in plan.suites if model or suite != ANSWER or not plan.written_only)
+    units = read_units(plan.cases.with_name(UNITS))
+    judged = plan.judged and model is not None and ANSWER in suites
+    with contextlib.ExitStack() as closing:
+        if plan.mine:
+            shelf = Shelf(settings)
+            closing.callback(shelf.close)
+            content = f"generation {shelf.ledger.generation}"
+        else:
+            shelf, content = open_index(settings, plan.notes, progress=progress)
+            closing.callback(shelf.close)
+        if settings.chunk_tokens > shelf.chunk_tokens:
+            notice(
+                f"chunk_tokens={settings.chunk_tokens}: {shelf.embedder.model.name} reads no more than "
+                f"{shelf.chunk_tokens}, so chunks have at most that many"
+            )
+        bench = Bench(
+            shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit, suites
+        )
+        return _scored(bench, plan, content, started, known)
+
+
+def _scored(
+    bench: Bench, plan: Plan, content: str, started: float, known: Callable[[str, str], Scored | None]
+) -> Scored:
+    model = bench.model
     about = _about(bench, plan, content)
     decides = {
         name: value for name, value in about.items() if name not in ("notes", "cases", "trial")
@@ -149,8 +177,8 @@ def run(
     code = code_version()
     if found := known(digest, code):
         return found
-    agreed = judging.agreement(model).kappas if judged and model else {}
-    rows = tuple(row for suite in plan.suites for row in WORK[suite](bench))
+    agreed = judging.agreement(model).kappas if bench.judged and model else {}
+    rows = tuple(row for suite in bench.suites for row in WORK[suite](bench))
     run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(started))}-{uuid.uuid4().hex[:4]}"
     made = Run(
         id=run_id,
@@ -160,18 +188,24 @@ def run(
         settings=about,
         settings_hash=digest,
         code=code,
-        generation=shelf.ledger.generation,
+        generation=bench.shelf.ledger.generation,
         model=model.name if model else "",
         scores=summarise(rows),
-        tokens=bench.tokens,
+        tokens=dict(bench.tokens + (model.spent if model else Counter())),
         judge=agreed,
     )
-    shelf.close()
     return Scored(made, rows)
 
 
 def _retrieval(bench: Bench) -> Iterable[Row]:
-    found = retrieval.rows(bench.shelf, bench.cases, bench.units, top_k=bench.settings.top_k, reranker=bench.reranker)
+    found = retrieval.rows(
+        bench.shelf,
+        bench.cases,
+        bench.units,
+        top_k=bench.settings.top_k,
+        reranker=bench.reranker,
+        ask=bench.searched,
+    )
     return bench.watched(RETRIEVAL, found, sum(case.answerable and bool(case.gold_units) for case in bench.cases))
 
 
@@ -191,17 +225,25 @@ def _refusal(bench: Bench) -> Iterable[Row]:
 
 def _answer(bench: Bench) -> Iterator[Row]:
     ask = answering.asker(bench.shelf, bench.settings, use_model=bench.model is not None)
-    found = answering.rows(bench.shelf, bench.cases, ask, at_once=bench.at_once)
+    entailment = _entailment(bench.settings) if bench.model else None
+    found = answering.rows(bench.shelf, bench.cases, ask, at_once=bench.at_once, entailment=entailment)
     for row, given in bench.watched(ANSWER, found, len(bench.cases)):
-        for name, count in given.usage.items():
-            bench.tokens[name] = bench.tokens.get(name, 0) + count
+        bench.tokens.update(given.usage)
         yield answering.judged(row, given, bench.model) if bench.judged and bench.model else row
 
 
 def _mcq(bench: Bench) -> Iterable[Row]:
     pick = choosing.by_model(bench.model) if bench.model else choosing.by_meaning(bench.shelf.embedder)
     total = sum(map(choosing.can_choose, bench.cases))
-    found = choosing.rows(bench.shelf, bench.cases, pick, top_k=bench.settings.top_k, at_once=bench.at_once)
+    found = choosing.rows(
+        bench.shelf,
+        bench.cases,
+        pick,
+        top_k=bench.settings.top_k,
+        at_once=bench.at_once,
+        reranker=bench.reranker,
+        ask=bench.searched,
+    )
     return bench.watched(MCQ, found, total)
 
 
@@ -228,16 +270,26 @@ def spread(cases: Sequence[Case], limit: int) -> list[Case]:
 
 
 def code_version() -> str:
-    """Return the commit of this code, with + and a digest of what was changed since; empty without git."""
+    """Return the commit of this code, with + and a digest of what was changed or added since.
+
+    Where there is no git, a digest of all of it.
+    """
+    code = [f"{room}/*.py" for room in ("ingest", "assistant", "eval")]
     try:
-        commit, changed = (
+        commit, changed, added = (
             subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, timeout=10, check=True).stdout
-            for words in (["rev-parse", "--short=10", "HEAD"], ["diff", "HEAD"])
+            for words in (
+                ["rev-parse", "--short=10", "HEAD"],
+                ["diff", "HEAD", "--", *code],
+                ["ls-files", "--others", "--exclude-standard", "-z", "--", *code],
+            )
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
-    dirt = f"+{hashlib.sha256(changed).hexdigest()[:6]}" if changed else ""
-    return commit.decode().strip() + dirt
+        every = sorted(path for room in ("ingest", "assistant", "eval") for path in (ROOT / room).rglob("*.py"))
+        return f"code {_digest(b''.join(path.read_bytes() for path in every))}"
+    for name in sorted(filter(None, added.split(b"\0"))):
+        changed += name + (ROOT / os.fsdecode(name)).read_bytes()
+    return commit.decode().strip() + (f"+{_digest(changed)[:6]}" if changed else "")
 
 
 def _model(settings: AssistantSettings, notice: Callable[[str], None]) -> "LanguageModel | None":
@@ -258,31 +310,54 @@ def _reranker(settings: AssistantSettings) -> "Reranker | None":
     return rerank.load(settings.rerank_model)
 
 
+def _entailment(settings: AssistantSettings) -> "Entailment | None":
+    if not settings.entailment_model:
+        return None
+    from assistant import entail
+
+    return entail.load(settings.entailment_model)
+
+
+PROMPTS = (prompt, follow, author, check, grade, choosing, judging)
+"""Whose words decide what a model says; all of each file counts."""
+_TOLD_BY_INDEX = frozenset("embed_model chunk_tokens qdrant_url".split())
+_TOLD_BY_MODEL = frozenset("llm_url llm_model".split())
+
+
 def _about(bench: Bench, plan: Plan, content: str) -> dict[str, Any]:
     """Return all that can change a score."""
-    settings, calibration = bench.settings, bench.calibration
+    settings, calibration, shelf = bench.settings, bench.calibration, bench.shelf
+    files = {"cases_hash": plan.cases.name, "others_hash": OTHERS, "units_hash": UNITS}
+    set_ = {
+        name: value
+        for name, value in settings.telling.items()
+        if name not in _TOLD_BY_INDEX | _TOLD_BY_MODEL and (bench.model or not name.startswith("llm_"))
+    }
     return {
         "notes": str(plan.notes),
         "content": content,
         "cases": str(plan.cases),
-        "cases_hash": _digest(plan.cases.read_bytes()),
-        "suites": list(plan.suites),
+        **{name: _digest_of(plan.cases.with_name(file)) for name, file in files.items()},
+        "suites": list(bench.suites),
         "limit": plan.limit,
         "trial": plan.trial,
-        "index": bench.shelf.built_with,
-        "chunks": sum(note.chunks for note in bench.shelf.ledger.notes().values()),
-        "top_k": settings.top_k,
+        "index": shelf.built_with,
+        "chunk_tokens": shelf.chunk_tokens,
+        "chunks": sum(note.chunks for note in shelf.ledger.notes().values()),
+        **set_,
         "fusion": f"{retrieve.DENSE_WEIGHT} dense, {retrieve.FILE_WEIGHT} file, depth {retrieve.DEPTH}",
-        "rerank_model": settings.rerank_model,
-        "entailment_model": settings.entailment_model,
         "threshold": calibration.threshold if calibration else 0.0,
         "cosine_weight": calibration.cosine_weight if calibration else 0.0,
         "model": bench.model.name if bench.model else "",
-        "temperature": settings.llm_temperature,
-        "max_answer_tokens": settings.llm_max_answer_tokens,
-        "prompt": _digest(prompt.SYSTEM.encode()),
-        "rubric": _digest(judging.RUBRIC.encode()) if bench.judged else "",
+        "context_tokens": bench.model.context_tokens if bench.model else 0,
+        "prompts": _digest(b"".join(Path(str(one.__file__)).read_bytes() for one in PROMPTS)) if bench.model else "",
+        "labels_hash": _digest_of(judging.GOLD) if bench.judged else "",
     }
+
+
+def _digest_of(path: Path) -> str:
+    """Return the digest of a file; empty where there is none."""
+    return _digest(path.read_bytes()) if path.is_file() else ""
 
 
 def _digest(data: bytes) -> str:

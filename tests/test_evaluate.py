@@ -1,6 +1,9 @@
 import json
+import re
 import sqlite3
+import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +11,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assistant import llm
+from assistant.answer import Answer
+from assistant.cite import resolve
 from assistant.errors import ServerRefused
+from assistant.retrieve import Passage
 from assistant.settings import AssistantSettings
 from eval.answering import row as answer_row
 from eval.cases import BadCases, Case, read_cases
 from eval.choosing import by_model, can_choose
+from eval.choosing import rows as choosing_rows
 from eval.compare import NO_DIFFERENCE, TOO_FEW, WORSE, NothingInCommon, compare, require_common
 from eval.passages import find
 from eval.refusal import curve
 from eval.runs import NoSuchRun, Run, Runs
 from eval.score import Row, summarise
-from eval.suite import spread
+from eval.suite import code_version, spread
+from ingest.chunk import Chunk, Place
 from ingest.embed import Embedder
+from ingest.shelf import Shelf
+from ingest.sync import sync
 from tests.fake_openai import FakeServer
 from ui.cli import main
 
@@ -258,9 +268,126 @@ def test_a_choice_that_is_no_option_counts_as_unparsed(world: Path) -> None:
     assert "A. black and white stripes\nB. blue dots" in model.prompts[0]
 
 
-def test_an_answer_without_a_source_has_no_citation_scores(world: Path, embedder: Embedder) -> None:
-    from assistant.answer import Answer
+def test_a_reply_that_can_not_be_read_is_neither_right_nor_wrong(world: Path, embedder: Embedder) -> None:
+    cases = read_cases(world / "queries.jsonl")
+    shelf = Shelf(AssistantSettings(home=world / "home", notes=world / "corpus"), embedder=embedder)
+    sync(shelf)
 
+    def values(with_notes: int | None, without: int | None) -> dict[str, float]:
+        (found,) = choosing_rows(shelf, cases, lambda case, passages: with_notes if passages else without, top_k=3)
+        return found.values
+
+    assert values(0, 1) == {"accuracy": 1.0, "without_notes": 0.0, "gain": 1.0, "unparsed": 0.0}
+    assert values(None, 0) == {"without_notes": 1.0, "unparsed": 0.5}
+    assert values(1, None) == {"accuracy": 0.0, "unparsed": 0.5}
+    assert values(None, None) == {"unparsed": 1.0}
+    shelf.close()
+
+
+def test_a_follow_up_is_searched_for_as_what_it_means(world: Path) -> None:
+    case = {"id": "f", "question": "And when does it sleep?", "gold_docs": ["plants/oak.md"]}
+    told = case | {"history": ["When does an oak bear acorns?"]}
+    (world / "queries.jsonl").write_text(json.dumps(case) + "\n")
+    raw = scored(world, "--suite", "retrieval")["suites"]["retrieval"]
+    (world / "queries.jsonl").write_text(json.dumps(told) + "\n")
+    asked = scored(world, "--suite", "retrieval")["suites"]["retrieval"]
+    assert (raw["hit@1"]["value"], asked["hit@1"]["value"]) == (0.0, 1.0)
+
+
+class Believer:
+    """An entailment model to which every passage says everything."""
+
+    def supports(self, sentence: str, passage: str) -> bool:
+        """Say yes."""
+        return True
+
+
+def test_citations_are_checked_by_what_marks_the_sentences(world: Path) -> None:
+    case = read_cases(world / "queries.jsonl")[0]
+    chunk = Chunk("animals/zebra.md", "v", 0, 0, 22, "Zebras live in herds.", "", (Place(0, "line 1", ()),))
+    cited = resolve("Lions hunt at night in prides [1].", [Passage(chunk, 0.9, 0.8, 0.7, 1, 1)])
+    given = Answer(
+        case.question, cited.text, cited.marked, "answered", "m", cited.sentences, cited.citations,
+        (Passage(chunk, 0.9, 0.8, 0.7, 1, 1),), (), "", {}, {},
+    )  # fmt: skip
+    assert answer_row(case, given, lambda version: "", 1.0).values["citation_recall"] == 0.0
+    assert answer_row(case, given, lambda version: "", 1.0, Believer()).values["citation_recall"] == 1.0
+    quoted = replace(given, outcome="quoted")  # no model wrote it, so no model marked it
+    assert answer_row(case, quoted, lambda version: "", 1.0, Believer()).values["citation_recall"] == 0.0
+
+
+def test_an_answer_leads_to_its_trace(
+    world: Path, monkeypatch: pytest.MonkeyPatch, settings: AssistantSettings
+) -> None:
+    assert {row["trace"] for row in rows_of(scored(world, "--suite", "answer"))} == {""}
+    monkeypatch.setenv("STUDY_LANGFUSE_PUBLIC_KEY", "pk-lf-1")
+    monkeypatch.setenv("STUDY_LANGFUSE_SECRET_KEY", "sk-lf-1")
+    monkeypatch.setenv("STUDY_LANGFUSE_HOST", "http://127.0.0.1:9")
+    traces = {row["trace"] for row in rows_of(scored(world, "--suite", "answer"))}
+    sent = [json.loads(path.read_text()) for path in (settings.home / "traces").glob("*.json")]
+    assert {one["trace"]["id"] for one in sent if "trace" in one} == traces
+    assert {one["trace"]["root"]["name"] for one in sent if "trace" in one} == {"eval answer"}
+    assert len(traces) == 4
+
+
+def rows_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(found["rows"]).read_text().splitlines()]
+
+
+def test_whatever_can_change_a_score_changes_the_hash(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings_hash() -> str:
+        return str(scored(world, "--suite", "refusal")["settings"]["hash"])
+
+    seen = [settings_hash(), settings_hash()]
+    assert seen[0] == seen[1]
+    (world / "ood_queries.jsonl").write_text('{"id": "x", "question": "Who paints?"}\n')
+    seen.append(settings_hash())
+    (world / "docs.jsonl").write_text('{"path": "plants/oak.md", "unit": "plants"}\n')
+    seen.append(settings_hash())
+    monkeypatch.setenv("STUDY_TOP_K", "3")
+    seen.append(settings_hash())
+    monkeypatch.setenv("STUDY_CHUNK_TOKENS", "64")
+    seen.append(settings_hash())
+    monkeypatch.setenv("STUDY_LLM_SEED", "7")  # no model is asked
+    assert settings_hash() == seen[-1]
+    assert len(set(seen)) == 5
+
+
+def test_the_code_is_told_by_its_commit_and_what_was_changed_or_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eval.suite.ROOT", tmp_path)
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "a.py").write_text("1\n")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    bare = code_version()
+    assert re.fullmatch(r"code [0-9a-f]{12}", bare)
+    (tmp_path / "eval" / "a.py").write_text("2\n")
+    assert code_version() != bare
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    clean = code_version()
+    assert re.fullmatch(r"[0-9a-f]{10}", clean)
+    (tmp_path / "notes.txt").write_text("no code\n")
+    assert code_version() == clean
+    (tmp_path / "eval" / "b.py").write_text("1\n")
+    added = code_version()
+    assert re.fullmatch(rf"{clean}\+[0-9a-f]{{6}}", added)
+    (tmp_path / "eval" / "b.py").write_text("2\n")
+    assert code_version() != added
+
+
+def test_a_chunk_size_that_the_model_can_not_read_is_named(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDY_CHUNK_TOKENS", "512")
+    done = ask(
+        "--notes", f"{world}/corpus", "--cases", f"{world}/queries.jsonl", "--no-llm", "--suite", "retrieval", "--json"
+    )
+    assert "chunk_tokens=512: all-MiniLM-L6-v2 reads no more than 254" in done.stderr
+    assert json.loads(done.stdout)["settings"]["chunk_tokens"] == 254
+
+
+def test_an_answer_without_a_source_has_no_citation_scores(world: Path, embedder: Embedder) -> None:
     case = read_cases(world / "queries.jsonl")[0]
     refused = Answer(case.question, "", "", "not_in_notes", None, (), (), (), (), "", {}, {})
     found = answer_row(case, refused, lambda version: "", 1.0)
@@ -308,8 +435,12 @@ def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.Mon
     )  # the oak was not read
     assert answer["judge_unparsed"]["value"] == pytest.approx(1 / 3)
     assert answer["judge_order_matters"]["value"] == 0.0
-    assert found["settings"]["judge_kappa"]["correctness"] == 0.0  # always kind: no better than chance
-    assert "judge agrees with people: kappa 0.00" in shown.output
+    kappa = found["settings"]["judge_kappa"]["correctness"]
+    assert (kappa["value"], kappa["n"]) == (0.0, 95)  # always kind: no better than chance
+    assert "judge agrees with people: kappa 0.00 [-0.20, 0.20], 95 answers" in shown.output
+    rows = [json.loads(line) for line in Path(found["rows"]).read_text().splitlines()]
+    asked = sum(row["values"].get("prompt_tokens", 0) for row in rows)
+    assert found["settings"]["tokens"]["prompt_tokens"] > 10 * asked  # 95 judged answers, twice, and the choices
 
 
 def test_answers_that_break_off_are_counted_and_a_server_that_is_gone_ends_the_run(

@@ -104,9 +104,13 @@ def test_the_judge_is_measured_against_people(tmp_path: Path) -> None:
     unfaithful = fair | {"claims": [{"claim": "a", "supported": False}], "correctness": "wrong"}
     found = agreement(Scripted(fair, fair, unfaithful), path)
     assert (found.answers, found.unparsed) == (2, 0)
-    assert found.kappas["correctness"] == 1.0
-    assert found.kappas["faithfulness"] == 1.0
-    assert agreement(Scripted(fair), path).kappas["correctness"] == 0.0  # always the same answer: chance
+    assert found.kappas["correctness"].value == 1.0
+    assert found.kappas["correctness"].n == 2
+    assert found.kappas["correctness"].low < 0.5  # two answers prove little
+    assert found.kappas["faithfulness"].value == 1.0
+    assert set(found.kappas) == {"correctness", "faithfulness"}  # of the others there is one label only
+    assert agreement(Scripted(fair), path).kappas["correctness"].value == 0.0  # always the same answer: chance
+    assert agreement(Scripted(AnswerUnparsable("m", "stop")), path).kappas == {}
     assert agreement(Scripted(AnswerUnparsable("m", "stop")), path).unparsed == 4
     path.write_text('{"id": "1"}\n')
     with pytest.raises(BadCases, match="line 1 lacks answer, completeness"):

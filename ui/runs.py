@@ -152,9 +152,7 @@ def run_text(one: "Run") -> str:
     for suite, scores in one.scores.items():
         lines.append(suite)
         for name, score in scores.items():
-            kappa = one.judge.get(name.removeprefix("judge_")) if name.startswith("judge_") else None
-            agrees = "" if kappa is None else f"  judge agrees with people: kappa {kappa:.2f}"
-            lines.append(f"  {name:<20}{estimate_text(score)}{agrees}")
+            lines.append(f"  {name:<20}{estimate_text(score)}  {one.agreement(name)}".rstrip())
     if one.tokens:
         lines.append("tokens: " + ", ".join(f"{count:,} {name}" for name, count in one.tokens.items()))
     return "\n".join(lines)
