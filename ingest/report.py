@@ -12,7 +12,7 @@ class Outcome:
 
     path: str
     state: str
-    """indexed, unchanged, empty, no text layer, encrypted, failed or skipped; a dry run says added or changed."""
+    """indexed, unchanged, empty, no text layer, encrypted, failed or skipped; in a dry run added, changed, renamed."""
     reason: str
     chunks: int
     pages_lost: tuple[str, ...] = ()

@@ -86,9 +86,35 @@ _TOKENS = (
     *_tokens("Docker token", "dckr_pat_", r"[\w-]{27}(?![\w-])"),
     *_tokens("SendGrid key", "SG.", r"[\w-]{22}\.[\w-]{43}(?![\w-])"),
     *_tokens("Databricks token", "dapi", r"[0-9a-f]{32}(?!\w)"),
+    # their makers' documentation
+    *_tokens("Tavily key", "tvly-", r"(?:dev-|prod-)?[A-Za-z0-9]{32,64}(?!\w)"),
+    *_tokens("Pinecone key", "pcsk_", r"[A-Za-z0-9]{2,10}_[A-Za-z0-9]{50,80}(?!\w)"),
+    *_tokens("Replicate token", "r8_", r"[A-Za-z0-9]{37}(?!\w)"),
+    *_tokens("Stripe webhook secret", "whsec_", r"[A-Za-z0-9+/]{32,64}={0,2}(?!\w)"),
+    *_tokens("Cerebras key", "csk-", r"[a-z0-9]{48}(?!\w)"),
+    *_tokens("LangSmith key", "lsv2_pt_ lsv2_sk_", r"[0-9a-f]{32}_[0-9a-f]{10}(?!\w)"),
+    *_tokens("Together key", "tgp_v1_", r"[\w-]{43}(?![\w-])"),
+    *_tokens("Jina key", "jina_", r"[\w-]{60}(?![\w-])"),
+    *_tokens("Firecrawl key", "fc-", r"[0-9a-f]{32}(?!\w)"),
+    *_tokens("E2B key", "e2b_", r"[0-9a-f]{40}(?!\w)"),
+    *_tokens("Notion token", "ntn_", r"[A-Za-z0-9]{46}(?!\w)"),
+    *_tokens("Notion token", "secret_", r"[A-Za-z0-9]{43}(?!\w)"),
+    *_tokens("Linear key", "lin_api_", r"[A-Za-z0-9]{40}(?!\w)"),
+    *_tokens("Postman key", "PMAK-", r"[0-9a-f]{24}-[0-9a-f]{34}(?!\w)"),
+    *_tokens("Grafana token", "glsa_", r"[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}(?!\w)"),
+    *_tokens("Vault token", "hvs.", r"[\w-]{90,300}"),
+    *_tokens("Supabase token", "sbp_", r"[0-9a-f]{40}(?!\w)"),
+    *_tokens("Doppler token", "dp.pt.", r"[A-Za-z0-9]{40,44}(?!\w)"),
+    *_tokens("Shopify token", "shpat_ shpca_ shppa_ shpss_", r"[0-9a-fA-F]{32}(?!\w)"),
+    *_tokens("Twilio key", "SK", r"[0-9a-f]{32}(?!\w)"),
+    *_tokens("Mailgun key", "key-", r"[0-9a-f]{32}(?!\w)"),
+    *_tokens("Discord webhook", "discord.com/api/webhooks/", r"\d{17,20}/[\w-]{60,80}"),
+    *_tokens("age key", "AGE-SECRET-KEY-1", r"[02-9AC-HJ-NP-Z]{58}(?!\w)"),
     *_tokens("DigitalOcean token", "dop_v1_ doo_v1_ dor_v1_", r"[0-9a-f]{64}"),
 )
 
+_BOT = re.compile(r"(?<![\w-])\d{8,10}:AA[\w-]{32,33}(?![\w-])", re.ASCII)
+"""A Telegram bot's number and its token: core.telegram.org/bots/features, 'Creating a new bot'."""
 _KEY_HEAD = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_MOST = 16_000
 """Longest body of a private key, in code points; one of 16,384 bits has 12,800."""
@@ -140,7 +166,7 @@ def find(text: str) -> list[Secret]:
 
     Takes time linear in the length of `text`, whatever it holds: some 0.1 s for a million code points.
     """
-    every = [*_prefixed(text), *_private_keys(text), *_web_tokens(text), *_passwords(text)]
+    every = [*_prefixed(text), *_bots(text), *_private_keys(text), *_web_tokens(text), *_passwords(text)]
     found: list[Secret] = []
     for secret in sorted(every, key=lambda secret: secret.start):
         if found and secret.start < found[-1].end:
@@ -206,6 +232,13 @@ def _prefixed(text: str) -> Iterator[Secret]:
             match = rest.match(text, at + len(prefix))
             if match and _varied(match[0]) and not _SAMPLE_TOKEN.search(match[0]):
                 yield Secret(kind, at, match.end())
+
+
+def _bots(text: str) -> Iterator[Secret]:
+    for at in _places(text, ":AA"):
+        begin = max(0, at - 11)  # where its number would begin, and the character before it
+        if (match := _BOT.search(text, begin, at + 40)) and _varied(match[0]) and not _SAMPLE_TOKEN.search(match[0]):
+            yield Secret("Telegram token", *match.span())
 
 
 def _varied(value: str) -> bool:

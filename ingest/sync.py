@@ -388,10 +388,6 @@ class _Sync:
         """Write down what every file came to; return what changed."""
         report, before = self.report, self._before
         report.generation = generation
-        report.notes = [
-            Outcome(path, self._state(note), note.reason, note.chunks, note.lost)
-            for path, note in sorted(self._after.items())
-        ]
         lost = {path: Edit(path, old=old.version) for path, old in before.items() if self._is_lost(old)}
         by_version = {edit.old: path for path, edit in lost.items()}
         added, changed, renamed = [], [], []
@@ -406,11 +402,18 @@ class _Sync:
                 del lost[was]
             else:
                 added.append(Edit(path, new=note.version))
+        came_from = {edit.path: edit.was for edit in renamed}
+        report.notes = [
+            Outcome(path, self._state(note, came_from.get(path, "")), note.reason, note.chunks, note.lost)
+            for path, note in sorted(self._after.items())
+        ]
         report.removed = sorted(lost)
         report.renamed = [(edit.was, edit.path) for edit in renamed]
         return Change(generation, tuple(added), tuple(changed), tuple(lost.values()), tuple(renamed))
 
-    def _state(self, note: Note) -> str:
+    def _state(self, note: Note, was: str) -> str:
+        if note.state == "added" and was:  # only a dry run says so
+            return "renamed"
         old = self._before.get(note.path)
         same = old and old.state == note.state == "indexed" and old.version == note.version
         return "unchanged" if same and not self._fresh else note.state

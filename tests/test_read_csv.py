@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.errors import Unreadable
+from ingest.read import read as read_file
 from ingest.read.csv_rows import read
 from tests.readings import damaged, kinds, survives, told
 
@@ -52,6 +54,15 @@ def test_rows_beyond_the_bound_are_named() -> None:
 
     assert len(document.blocks) == 50_000
     assert document.lost == ("rows 50001 to 50003: 50000 rows are the most that are read",)
+
+
+def test_rows_of_very_many_columns_are_data_and_named() -> None:
+    wide = ",".join(map(str, range(200_000)))
+    document = read(Path("a.csv"), f"term,meaning\nFSDP,shards\n{wide}\n".encode())
+    assert told(document) == [("row 1", "term: FSDP; meaning: shards")]
+    assert document.lost == ("1 row has up to 200000 columns: 1000 columns are the most that are read",)
+    with pytest.raises(Unreadable, match=r"^no text could be read of it; 2 rows have up to 200000 columns"):
+        read_file(Path("a.csv"), f"{wide}\n{wide}\n".encode())
 
 
 def test_a_huge_field_is_read() -> None:

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.errors import Unreadable
 from ingest.read import Document
+from ingest.read import read as read_file
 from ingest.read.html import read
 from tests.readings import damaged, headings, kinds, refusal, survives, told
 
@@ -194,7 +196,12 @@ def test_nesting_without_end_neither_crashes_nor_takes_long() -> None:
     document = page("<p>before</p>" + "<div>" * 200_000 + "<p>deep")
 
     assert words(document) == ["before"]
-    assert document.lost == ("page: Excessive depth in document: 2048; read as far as it goes",)
+    assert document.lost == ("page: its elements are nested more than 2048 deep; read as far as it goes",)
+
+
+def test_a_page_whose_text_lies_too_deep_is_not_called_empty() -> None:
+    with pytest.raises(Unreadable, match=r"no text could be read of it; page: its elements are nested more than 2048"):
+        read_file(Path("a.html"), b"<div>" * 200_000 + b"<p>deep")
 
 
 def test_nested_lists_and_formulas_without_end_do_not_crash() -> None:

@@ -7,7 +7,7 @@ from ingest.sync import sync
 from tests.conftest import NOBODY
 from tests.fake_openai import FakeServer
 from tests.fakes import HashedEmbedder
-from ui.show import remarks_text
+from ui.show import counted, remarks_text
 from ui.status import gather
 
 
@@ -70,3 +70,8 @@ def test_traces_that_do_not_arrive_are_told_of(settings: AssistantSettings) -> N
     assert gather(Shelf(traced), traced)["traces"] == (
         "sent to http://127.0.0.1:9; 1 wait to be sent, the last ones were not taken: check STUDY_LANGFUSE_*"
     )
+
+
+def test_one_is_no_plural() -> None:
+    assert (counted(1, "notes"), counted(0, "notes"), counted(1200, "notes")) == ("1 note", "0 notes", "1,200 notes")
+    assert (counted(1, "embedded"), counted(2, "embedded")) == ("1 embedded", "2 embedded")

@@ -46,7 +46,7 @@ def test_a_dry_run_writes_nothing_at_all(folder: Folder) -> None:
         "b.md": "changed",
         "e.md": "added",
         "f.md": "added",
-        "renamed.md": "added",
+        "renamed.md": "renamed",
     }
     assert (report.removed, report.renamed) == (["d.md"], [("c.md", "renamed.md")])
     assert (report.generation, report.chunks, report.embedded, report.written, report.deleted) == (1, 4, 0, 0, 0)

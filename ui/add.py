@@ -55,4 +55,7 @@ def add(url: str, title: str, course: str, as_json: bool) -> None:
         return
     click.echo(f"{show.line_of(saved.title)}\n{shelf.notes / Path(saved.path)}")
     if note:
-        click.echo(f"{note.state}, {note.chunks} chunks" + (f": {show.line_of(note.reason)}" if note.reason else ""))
+        click.echo(
+            f"{note.state}, {show.counted(note.chunks, 'chunks')}"
+            + (f": {show.line_of(note.reason)}" if note.reason else "")
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ui.show import line_of
+from ui.show import counted, line_of
 
 if TYPE_CHECKING:
     from assistant.grade import Grade, Model
@@ -208,5 +208,4 @@ def when(due: float, now: float) -> str:
     if away < 86400:
         return f"in {round(away / 3600)} h"
     day = datetime.datetime.fromtimestamp(due).strftime("%Y-%m-%d")
-    days = round(away / 86400)
-    return f"in {days} day{'s' if days > 1 else ''} ({day})"
+    return f"in {counted(round(away / 86400), 'days')} ({day})"

@@ -81,7 +81,7 @@ def _lines(journal: "Journal") -> Iterator[str]:
 
     for one in journal.conversations():
         when = datetime.datetime.fromtimestamp(one.last).strftime("%Y-%m-%d %H:%M")
-        count = "1 question" if one.answers == 1 else f"{one.answers} questions"
+        count = show.counted(one.answers, "questions")
         yield f"{one.id:>4}  {when}  {count:<13} {show.line_of(one.title)}"
 
 

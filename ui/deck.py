@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ui.show import counted
+
 
 @click.command(name="export")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
@@ -35,7 +37,7 @@ def export(file: Path, course: str, force: bool) -> None:
     if suffix == ".json":
         dumped = {"format": "study-assistant journal"} | Journal.of(settings).dump()
         private.write(file, json.dumps(dumped, ensure_ascii=False))
-        click.echo(f"{sum(len(table['rows']) for table in dumped['tables'].values())} rows: {file}")
+        click.echo(f"{counted(sum(len(table['rows']) for table in dumped['tables'].values()), 'rows')}: {file}")
         return
     shelf = opening.shelf(settings)
     items = [
@@ -53,7 +55,7 @@ def export(file: Path, course: str, force: bool) -> None:
         deck.write_qti(items, file)
     else:
         raise click.UsageError(f"{file.name} says no format; end it in .apkg, .csv, .gift, .zip or .json")
-    click.echo(f"{len(items)} items: {file}")
+    click.echo(f"{counted(len(items), 'items')}: {file}")
 
 
 @click.command(name="import")
@@ -90,4 +92,4 @@ def import_(file: Path) -> None:
     whole = [bind(item, shelf) for item in found if is_whole(item)]
     Items.of(shelf.folder).add(whole)
     bound = sum(bool(item.evidence.path) for item in whole)
-    click.echo(f"{len(whole)} of {len(found)} questions read; the notes bear out {bound} of them")
+    click.echo(f"{len(whole)} of {counted(len(found), 'questions')} read; the notes bear out {bound} of them")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ui.show import line_of
+from ui.show import counted, line_of
 
 if TYPE_CHECKING:
     from assistant.exam import Exam, Part, Result
@@ -66,7 +66,9 @@ def exam(
     elif resume:
         sitting = Exam.resume(reviews, name)
         left = len(sitting.questions) - sitting.answered
-        click.echo(f"{line_of(sitting.title)}: {left} questions and {_clock(sitting.time_left)} left", err=as_json)
+        click.echo(
+            f"{line_of(sitting.title)}: {counted(left, 'questions')} and {_clock(sitting.time_left)} left", err=as_json
+        )
     else:
         if not name:
             raise click.UsageError("name the plan: ask exam --plan NAME (ask plan lists them)")
@@ -106,7 +108,7 @@ def _begun(
 
     def tell(made: int) -> None:
         if sys.stderr.isatty():
-            click.echo(f"\r{made} questions made", nl=False, err=True)
+            click.echo(f"\r{counted(made, 'questions')} made", nl=False, err=True)
 
     begun = begin(
         reviews,

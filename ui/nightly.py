@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.errors import DiskFull, IndexUnavailable, LedgerUnavailable, NotesMissing, StudyError, SyncRunning
+from ui.show import counted, line_of
 
 if TYPE_CHECKING:
     from assistant.settings import AssistantSettings
@@ -141,7 +142,6 @@ def _staleness(shelf: "Shelf", settings: "AssistantSettings") -> Detail:
 def _gate(settings: "AssistantSettings") -> Detail:
     """Score the cases of every learner and warn of what fell; nothing is rolled back."""
     from eval.mine import learners, score_mine
-    from ui.show import line_of
 
     cases, runs, warnings = 0, [], []
     for name in learners(settings):
@@ -252,7 +252,7 @@ def step_line(step: Detail) -> str:
     """Return what became of a step in one line."""
     if not step["ok"]:
         return f"{step['name']} failed: {step['error']}"
-    told = [f"{value} {name}" for name, value in step["detail"].items() if isinstance(value, int)]
+    told = [counted(value, name) for name, value in step["detail"].items() if isinstance(value, int)]
     again = f", attempt {step['attempts']}" if step["attempts"] > 1 else ""
     return f"{step['name']} ok ({', '.join(told)}{again})" if told or again else f"{step['name']} ok"
 
@@ -363,7 +363,10 @@ def stay(
 @click.option("--run-now", is_flag=True, help="Run at once; without --at: once, with exit status 1 if a step fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print each night as one line of JSON and nothing else.")
 def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
-    """Do what is to be done every night: sync the notes.
+    """Do what is to be done every night: sync, quiz items, scores.
+
+    The notes are synced; quiz items whose notes changed rest, and are written anew where a model is served; your own
+    cases (ask eval keep) are scored, with a warning where a score fell.
 
     A night that was missed is caught up at the start; `ask status` shows the last ones. How to have it started by
     systemd or cron: docs/nightly.md.
@@ -374,13 +377,28 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
       ask nightly --run-now
     """
     from ui import open as opening
-    from ui.show import line_of
 
     if not at and not run_now:
         raise click.UsageError("say when: --at 02:30 to stay and run every night, --run-now to run at once, or both")
     settings = opening.settings()
     folder = opening.shelf(settings).folder
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0 if at else 128 + signal.SIGTERM))
+    with _ends_at_sigterm(0 if at else 128 + signal.SIGTERM):
+        _nights(settings, folder, at.time() if at else None, run_now=run_now, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _ends_at_sigterm(status: int) -> Iterator[None]:
+    """End with this exit status, all undone that has to be, when the process is asked to stop."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(status))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _nights(
+    settings: "AssistantSettings", folder: Path, at: datetime.time | None, *, run_now: bool, as_json: bool
+) -> None:
 
     def run() -> Night:
         return _one_night(settings, folder)
@@ -395,12 +413,11 @@ def nightly(at: datetime.datetime | None, run_now: bool, as_json: bool) -> None:
         if not night.ok:
             sys.exit(1)
         return
-    _resident(at.time(), run, show, folder, run_now=run_now)
+    _resident(at, run, show, folder, run_now=run_now)
 
 
 def _one_night(settings: "AssistantSettings", folder: Path) -> Night:
     from ui import open as opening
-    from ui.show import line_of
 
     with only_one(folder):
         shelf = opening.shelf(settings)  # anew each night: the model need not stay in memory all day

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ui.show import line_of, table
+from ui.show import counted, line_of, table
 
 if TYPE_CHECKING:
     from assistant.blueprint import Blueprint
@@ -149,7 +149,8 @@ def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> N
         opening.print_json({"plans": told})
         return
     for blueprint, decided in found:
-        length = f"{blueprint.days // 7} weeks" if blueprint.days % 7 == 0 else f"{blueprint.days} days"
+        weeks, rest = divmod(blueprint.days, 7)
+        length = counted(blueprint.days, "days") if rest else counted(weeks, "weeks")
         since = f"; begun {decided.start}" if decided.start else ""
         click.echo(f"{blueprint.id}\n  {line_of(blueprint.title)} ({blueprint.kind}, {length}{since})")
     click.echo("\nBegin one: ask plan NAME --start DATE; look at it first: ask plan NAME")
@@ -185,13 +186,13 @@ def when(plan: "Plan") -> str:
     last = "exam" if plan.kind == "exam" or plan.exam else "end"
     left = plan.days_left
     ends = f"{last} on {plan.ends}, " + (
-        "today" if left == 0 else f"in {left} day{'s' if left > 1 else ''}" if left > 0 else f"{-left} days ago"
+        "today" if left == 0 else f"in {counted(left, 'days')}" if left > 0 else f"{counted(-left, 'days')} ago"
     )
     if not plan.begun:
         return f"not begun: shown as if you began today; ask plan {plan.id} --start DATE"
     began = f"begins on {plan.start}" if plan.day < 1 else f"day {plan.day}"
     squeezed = "; the phases are shorter than planned, to fit" if plan.squeezed else ""
-    return f"{began}; {ends}; {plan.minutes} minutes a day{squeezed}"
+    return f"{began}; {ends}; {counted(plan.minutes, 'minutes')} a day{squeezed}"
 
 
 def how_far(plan: "Plan") -> str:
@@ -210,8 +211,10 @@ def _today(plan: "Plan") -> list[str]:
         return [
             "Today: nothing. All that your notes have for the phases that have begun was asked, and nothing is due."
         ]
-    done = f"; {plan.answered_today} questions answered today" if plan.answered_today else ""
-    lines = [f"Today, about {total} of {plan.minutes} minutes{done} (do it here: ask plan {plan.id} --study)"]
+    done = f"; {counted(plan.answered_today, 'questions')} answered today" if plan.answered_today else ""
+    lines = [
+        f"Today, about {total} of {counted(plan.minutes, 'minutes')}{done} (do it here: ask plan {plan.id} --study)"
+    ]
     number, about = 0, ""
     for task in plan.tasks:
         minutes = f"{task.minutes} min" if task.minutes else ""
@@ -229,8 +232,7 @@ def task_text(task: "Task") -> str:
     """Return what is to be done, in one line."""
     what = line_of(task.what)
     if task.kind == "quiz":
-        questions = f"{task.count} new question{'s' if task.count > 1 else ''}"
-        return f"Answer {questions}: {what}"
+        return f"Answer {counted(task.count, 'new questions')}: {what}"
     return {"review": "Review ", "read": "Read: ", "lab": "Lab: ", "source": "Find a source: "}[task.kind] + what
 
 
@@ -250,7 +252,7 @@ def _phase(plan: "Plan", id_: str, *, everything: bool) -> list[str]:
 
 def _objective(one: "Standing") -> str:
     recall = f", recall {one.recall:.0%}" if one.recall is not None else ""
-    asked = f"; {one.right} of {one.answered} right, {one.items} questions" if one.items else ""
+    asked = f"; {one.right} of {one.answered} right, {counted(one.items, 'questions')}" if one.items else ""
     return f"{one.weight:4.1f} %  {_STATES[one.state]}, mastery {one.mastery:.0%}{recall}{asked}"
 
 

@@ -23,6 +23,11 @@ def line_of(text: str) -> str:
     return " ".join(visible(text).split())
 
 
+def counted(count: int, things: str) -> str:
+    """Return '2 notes', or '1 note' of one; `things` that end in no s stay ('1 embedded')."""
+    return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
+
+
 def answer_text(answer: "Answer") -> str:
     """Return an answer with its sources as plain text."""
     if answer.outcome == "not_in_notes":
@@ -94,13 +99,14 @@ def report_text(report: "Report") -> str:
     """Return what a sync did, as plain text: the counts, then every file that is not as it should be."""
     states = ", ".join(f"{count} {state}" for state, count in report.by_state.items()) or "no files"
     lines = [
-        f"{len(report.notes)} files: {states}",
-        f"{report.chunks} chunks in the index; {report.embedded} embedded, {report.written} written, "
-        f"{report.deleted} deleted, {len(report.removed)} notes removed; {report.seconds:.1f} s",
+        f"{counted(len(report.notes), 'files')}: {states}",
+        f"{counted(report.chunks, 'chunks')} in the index; {report.embedded} embedded, {report.written} written, "
+        f"{report.deleted} deleted, {counted(len(report.removed), 'notes')} removed; {report.seconds:.1f} s",
     ]
     if report.remark:
         lines.append(line_of(report.remark))
     lines += [f"  removed: {line_of(path)}" for path in report.removed]
+    lines += [f"  renamed: {line_of(old)} → {line_of(new)}" for old, new in report.renamed]
     lines += remarks_text((note.state, note.path, note.reason) for note in report.notes if note.reason)
     lines += [f"  {line_of(note.path)}: lost {line_of(lost)}" for note in report.notes for lost in note.pages_lost]
     return "\n".join(lines)
@@ -115,7 +121,9 @@ def remarks_text(remarks: "Iterable[tuple[str, str, str]]") -> list[str]:
     return [
         line
         for (state, reason), each in lines.items()
-        for line in (each if len(each) <= MOST_ALIKE else [f"  {state}: {len(each)} files: {line_of(reason)}"])
+        for line in (
+            each if len(each) <= MOST_ALIKE else [f"  {state}: {counted(len(each), 'files')}: {line_of(reason)}"]
+        )
     ]
 
 
@@ -130,7 +138,7 @@ def runs_text(runs: "Iterable[Run]") -> list[str]:
             line_of(run.error)
             if run.error
             else ", ".join(
-                f"{run.report[name]} {name}" for name in ("files", "embedded", "deleted") if name in run.report
+                counted(run.report[name], name) for name in ("files", "embedded", "deleted") if name in run.report
             )
         )
         lines.append(f"  {when}  generation {run.generation}  {run.seconds:6.1f} s  {what}")

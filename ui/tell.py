@@ -78,6 +78,5 @@ def changed(shelf: Shelf) -> dict[str, Any]:
     except NotesMissing as error:
         notice = f"answered from the last sync: {error}"
     if count:
-        notes = "1 note" if count == 1 else f"{count:,} notes"
-        notice = f"{notes} changed since the last sync; run: ask ingest"
+        notice = f"{show.counted(count, 'notes')} changed since the last sync; run: ask ingest"
     return {"event": "changed", "count": count, "notice": notice}

@@ -128,6 +128,8 @@ def read(path: Path, data: bytes, *, run: Callable[[Reader, Path, bytes], Docume
     if not data:
         raise Unreadable("empty", "the file has no bytes")
     document = run(reader, path, data)
+    if not document.blocks and document.lost:
+        raise Unreadable("failed", f"no text could be read of it; {document.lost[0]}")
     if not document.blocks:
         raise Unreadable("empty", "the file holds no text")
     return document

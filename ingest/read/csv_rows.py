@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Iterator
 from io import StringIO
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from ingest.read import Document
@@ -20,6 +20,8 @@ from ingest.read.text import decode
 
 _ROWS = 50_000
 """Most rows that are read."""
+_COLUMNS = 1_000
+"""Most columns of a row that is read: more is data, not notes."""
 _SAMPLE = 50
 """Rows from which the delimiter is told."""
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*\d\s*%?")
@@ -41,12 +43,16 @@ def read(path: Path, data: bytes) -> Document:
     named = _is_header(first)
     columns = first if named else []
     draft = Draft()
-    if not named:
-        _lay(draft, 1, columns, first)
-    count = 0 if named else 1
-    for row in islice(rows, _ROWS - count):
+    count, wide, widest = 0, 0, 0
+    for row in islice(rows if named else chain([first], rows), _ROWS):
         count += 1
-        _lay(draft, count, columns, row)
+        if len(row) <= _COLUMNS:
+            _lay(draft, count, columns, row)
+        else:
+            wide, widest = wide + 1, max(widest, len(row))
+    if wide:
+        rows_of = "1 row has" if wide == 1 else f"{wide} rows have"
+        draft.lost.append(f"{rows_of} up to {widest} columns: {_COLUMNS} columns are the most that are read")
     more = sum(1 for _ in rows)
     if more:
         draft.lost.append(f"rows {count + 1} to {count + more}: {_ROWS} rows are the most that are read")

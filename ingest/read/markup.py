@@ -3,6 +3,7 @@
 Tags are compared by their local name, so that the namespaces of Word, strict Open XML and XHTML read alike.
 """
 
+import re
 from typing import TypeAlias
 
 import lxml.html
@@ -71,6 +72,8 @@ def html(text: str) -> tuple[Element, str]:
         _check_memory(error)
         return nothing(), f"no HTML: {error}"
     fatal = next((entry.message for entry in parser.error_log if entry.level_name == "FATAL"), "")
+    if deep := re.match(r"Excessive depth in document: (\d+)", fatal):
+        fatal = f"its elements are nested more than {deep[1]} deep"
     return root, f"{fatal.partition(',')[0]}; read as far as it goes" if fatal else ""
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
+from ui.show import counted
 from ui.token import bears
 from ui.users import MOST, Users
 from ui.web.door import App, Receive, Scope, Send, reply
@@ -168,7 +169,7 @@ class Gate:
         address = (scope.get("client") or ("", 0))[0]
         if wait := self._attempts.wait(name, address):
             minutes = math.ceil(wait / 60)
-            line = f"Too many wrong passwords. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+            line = f"Too many wrong passwords. Try again in {counted(minutes, 'minutes')}."
             await _page(send, 429, line, {"retry-after": str(math.ceil(wait))})
         elif await asyncio.to_thread(self._users.check, name, password):
             self._attempts.succeeded(name, address)

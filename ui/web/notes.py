@@ -11,6 +11,7 @@ import gradio as gr
 from ingest.errors import StudyError
 from ingest.ledger import Note
 from ui.nightly import last_nights, night_line
+from ui.show import counted
 from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
 from ui.web.desk import Desk, Syncing
@@ -196,7 +197,7 @@ def tree_html(notes: Sequence[Note]) -> str:
         f"<ul>{''.join(map(_leaf, inside))}</ul></details>"
         for course, inside in courses.items()
     )
-    return f"<p>{len(notes)} files: {escaped(summary)}</p>{folders}"
+    return f"<p>{counted(len(notes), 'files')}: {escaped(summary)}</p>{folders}"
 
 
 def _leaf(note: Note) -> str:

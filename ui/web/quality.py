@@ -13,6 +13,7 @@ from assistant.journal import folder_of
 from eval import report
 from eval.runs import Run, Runs
 from ingest.errors import StudyError
+from ui.show import counted
 from ui.web.desk import Desk
 from ui.web.parts import learner_of
 from ui.web.render import escaped, failed
@@ -79,8 +80,9 @@ def use_html(desk: Desk, learner: str) -> str:
     found = figures(desk.journal(learner).figures(time.time() - DAYS * 86400))
     ledger = desk.shelf.ledger
     notes = [note for note in ledger.notes().values() if note.chunks]
+    told = f"{counted(len(notes), 'notes')}, {counted(sum(note.chunks for note in notes), 'passages')}"
     rows = [
-        ("Index", f"generation {ledger.generation}: {len(notes)} notes, {sum(note.chunks for note in notes)} passages"),
+        ("Index", f"generation {ledger.generation}: {told}"),
         ("Built with", ledger.built_with),
         *_answers(found),
     ]
