@@ -3,23 +3,24 @@
     passage → drafts → the checks of `assistant/check.py` → solved with the evidence → solved without it → item
 
 The solver is asked afresh, without the key: with the evidence before it, it must pick the key and nothing else, or
-the item is rejected. What it picks without the evidence is written down: an item that is guessed so is too easy, or
-common knowledge.
+the item is rejected; an answer in words is graded as a learner's would be, by key and rubric. What it says without the
+evidence is written down: an item that is guessed so is too easy, or common knowledge.
 """
 
+import contextlib
 import hashlib
 import json
 import random
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from assistant.cards import Embed, Made, Rejected, placed
+from assistant.cards import Alike, Embed, Made, Rejected, placed
 from assistant.check import Ground, checked, is_new
 from assistant.errors import ServerError
 from assistant.facts import Source
-from assistant.grade import Model
+from assistant.grade import Model, judged
 from assistant.items import (
     BLANK,
     CLOZE,
@@ -34,11 +35,7 @@ from assistant.items import (
     Item,
 )
 from assistant.match import says_the_same
-from assistant.words import stems
 from ingest.chunk import Chunk
-
-if TYPE_CHECKING:
-    from ingest.encode import Vectors
 
 A_PASSAGE = 2
 """Most drafts that are asked for of one passage: a quiz shall cover the notes, not a page."""
@@ -46,8 +43,6 @@ AT_ONCE = 4
 """Passages that the model is given at the same time: a server that batches answers them together."""
 MOST_FAILURES = 3
 """Passages in a row for which no answer could be read, after which there is no use in going on."""
-COVERS = 0.5
-"""Share of the key's stems that a solver's free answer must hold."""
 
 RULES = f"""You write questions that test whether a learner knows what a passage of their notes says.
 
@@ -121,27 +116,34 @@ def write(
         objective: What they serve to learn; empty: the headings above their evidence.
 
     Raises:
-        ServerError: The model failed for several passages in a row.
+        ServerError: The model failed for several passages in a row; or for some, twice each, and so too few passed.
     """
     taken, alike = list(existing), Alike(embed)
     passed = failures = 0
+    failed: dict[str, ServerError] = {}
     left = [chunk for chunk in passages if chunk.version in sources]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting: list[Future[list[Made]]] = []
+        waiting: list[tuple[Chunk, Future[list[Made]]]] = []
         try:
             while passed < wanted and (left or waiting):
                 while left and len(waiting) < min(AT_ONCE, wanted - passed):
                     chunk = left.pop(0)
                     own, before = sources[chunk.version], tuple(taken)
-                    waiting.append(pool.submit(_of_passage, model, chunk, own, before, alike, kinds, objective))
+                    asked = pool.submit(_of_passage, model, chunk, own, before, alike, kinds, objective)
+                    waiting.append((chunk, asked))
+                chunk, asked = waiting.pop(0)
                 try:
-                    drafts = waiting.pop(0).result()
-                except ServerError:
+                    drafts = asked.result()
+                except ServerError as error:
                     failures += 1
                     if failures == MOST_FAILURES:
                         raise
+                    if chunk.id not in failed:
+                        left.append(chunk)
+                    failed[chunk.id] = error
                     continue
                 failures = 0
+                failed.pop(chunk.id, None)
                 for made in drafts:
                     if isinstance(made, Item):
                         if passed == wanted:
@@ -153,24 +155,10 @@ def write(
                             passed += 1
                     yield made
         finally:
-            for future in waiting:
-                future.cancel()
-
-
-class Alike:
-    """How near texts are in meaning; every text is embedded once."""
-
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
-        self._known: dict[str, Vectors] = {}
-
-    def __call__(self, text: str, others: Sequence[str]) -> float:
-        """Return the highest cosine between a text and others."""
-        new = list(dict.fromkeys(one for one in (text, *others) if one not in self._known))
-        if new:
-            self._known |= dict(zip(new, self._embed(new), strict=True))
-        own = self._known[text]
-        return max((float(own @ self._known[other]) for other in others), default=0.0)
+            for _, asked in waiting:
+                asked.cancel()
+    if failed and passed < wanted:
+        raise next(iter(failed.values()))
 
 
 def _of_passage(
@@ -201,7 +189,12 @@ def _of_passage(
             continue
         item, reason = checked(item, ground)
         if not reason:
-            item, reason = solved(item, passage, model)
+            try:
+                item, reason = solved(item, passage, model)
+            except ServerError:  # it was not solved, so it is neither shown nor called bad
+                if made:
+                    break
+                raise
         made.append(Rejected(item, reason) if reason else item)
     return made
 
@@ -272,19 +265,21 @@ SOLVE = """You take a test. Answer from the evidence alone where evidence is giv
 def solved(item: Item, passage: str, model: Model) -> tuple[Item, str]:
     """Return an item with what solving it came to, and the reason to reject it ('': none).
 
-    `solved_with_evidence` must hold; `unguessable`, whether it needs the evidence, is only written down.
+    `solved_with_evidence` must hold; `unguessable`, whether it needs the evidence, is only written down, and not even
+    that where the server failed.
+
+    Raises:
+        ServerError: The model did not answer with the evidence before it.
     """
-    if item.kind in (EXPLAIN, FLASHCARD):
-        return item, ""
-    right = _picks(item, model, passage)
+    right = _solves(item, model, passage)
     found = {"solved_with_evidence": right}
-    if not right:
-        return replace(item, checks=item.checks | found), "solved_with_evidence"
-    found["unguessable"] = not _picks(item, model, "")
-    return replace(item, checks=item.checks | found), ""
+    if right:
+        with contextlib.suppress(ServerError):
+            found["unguessable"] = not _solves(item, model, "")
+    return replace(item, checks=item.checks | found), "" if right else "solved_with_evidence"
 
 
-def _picks(item: Item, model: Model, passage: str) -> bool:
+def _solves(item: Item, model: Model, passage: str) -> bool:
     listed = "\n".join(f"{n}. {option}" for n, option in enumerate(item.options, start=1))
     told = f"Evidence:\n<evidence>\n{passage}\n</evidence>\n\n" if passage else ""
     if item.kind == MCQ and passage:
@@ -295,24 +290,23 @@ def _picks(item: Item, model: Model, passage: str) -> bool:
         ask, answer = "List the numbers of the steps in their right order.", _NUMBERS
     elif item.kind == TRUE_FALSE:
         ask, answer = "Is the statement true? Answer true or false.", _WORDS
+    elif item.kind in (EXPLAIN, FLASHCARD):
+        ask, answer = "Answer in one to three sentences.", _WORDS
     else:
         ask, answer = "Answer in a few words.", _WORDS
     asked = f"{told}Question: {item.question}\n{listed}\n\n{ask}"
     messages = [{"role": "system", "content": SOLVE}, {"role": "user", "content": asked}]
-    try:
-        said = model.complete(messages, schema=answer)[0].get("answer")
-    except ServerError:
-        return False
+    said = model.complete(messages, schema=answer)[0].get("answer")
     if answer is _NUMBERS:
         numbers = [n for n in said if isinstance(n, int)] if isinstance(said, list) else []
         wanted = [int(n) for n in item.answer.split()] if item.kind == ORDERING else [item.key + 1]
         return numbers == wanted
-    text = str(said or "").strip().lower().rstrip(".") if item.kind == TRUE_FALSE else str(said or "")
+    text = str(said or "").strip()
     if item.kind == TRUE_FALSE:
-        return text == item.answer
-    own = stems(item.answer)
-    covers = bool(own) and len(own & stems(text)) >= COVERS * len(own)
-    return says_the_same(text, (item.answer, *item.accepted)) or (item.kind == SHORT and covers)
+        return text.lower().rstrip(".") == item.answer
+    if item.kind in (CLOZE, SHORT) and says_the_same(text, (item.answer, *item.accepted)):
+        return True
+    return bool(text) and item.kind != CLOZE and judged(item, text, model).correct is True
 
 
 _NUMBERS: dict[str, Any] = {

@@ -58,6 +58,22 @@ class Rejected:
 Made = Item | Rejected
 
 
+class Alike:
+    """How near texts are in meaning; every text is embedded once."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+        self._known: dict[str, Vectors] = {}
+
+    def __call__(self, text: str, others: Sequence[str]) -> float:
+        """Return the highest cosine between a text and others."""
+        new = list(dict.fromkeys(one for one in (text, *others) if one not in self._known))
+        if new:
+            self._known |= dict(zip(new, self._embed(new), strict=True))
+        own = self._known[text]
+        return max((float(own @ self._known[other]) for other in others), default=0.0)
+
+
 def make(
     facts: Sequence[Fact],
     sources: dict[str, Source],
@@ -84,7 +100,7 @@ def make(
         objective: What they serve to learn; empty: the headings above their evidence.
     """
     pool = Pool(facts, embed, [one.text for one in sources.values()])
-    taken = list(existing)
+    taken, alike = list(existing), Alike(embed)
     order = list(ranked or ())
     chooser = _Chooser(facts, taken, seed)
     passed = 0
@@ -94,7 +110,7 @@ def make(
             return
         source = sources[fact.evidence.version]
         chunk = next(one for one in source.chunks if one.id == fact.evidence.chunk)
-        ground = Ground(source.text, f"{chunk.heading_line}\n\n{chunk.words}", taken)
+        ground = Ground(source.text, f"{chunk.heading_line}\n\n{chunk.words}", taken, alike)
         for draft in sorted(drafts(fact, pool), key=lambda item: chooser.forms[item.kind] / FORMS[item.kind]):
             if kinds and draft.kind not in kinds:
                 continue

@@ -94,7 +94,7 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
     if model is None:
         return Grade(None, "no model is there to judge this answer", LEARNER)
     try:
-        return _judge(item, given, model)
+        return judged(item, given, model)
     except ServerError as error:
         return Grade(None, f"the model could not judge this answer: {error}", LEARNER)
 
@@ -195,7 +195,12 @@ _SCHEMA = {
 }
 
 
-def _judge(item: Item, given: str, model: Model) -> Grade:
+def judged(item: Item, given: str, model: Model) -> Grade:
+    """Grade an answer in words by a model, against the evidence and the points that must be made.
+
+    Raises:
+        ServerError: The model did not answer.
+    """
     points = item.rubric or (item.answer,)
     told = "\n".join(f"{n}. {point}" for n, point in enumerate(points, start=1))
     asked = (

@@ -155,17 +155,24 @@ class Items(Database):
         """Return the items of the notes whose index is in `notes_folder` (`Shelf.folder`)."""
         return cls(path_of(notes_folder))
 
-    def add(self, items: Iterable[Item]) -> None:
-        """Keep new items; one that is there already stays as it is, but is active again."""
+    def add(self, items: Iterable[Item], *, revive: bool = True) -> int:
+        """Keep new items, and return how many there were; one that is active already stays as it is.
+
+        Args:
+            items: What passed the checks.
+            revive: Whether one that rests or is retired comes back, on the evidence that it has now.
+        """
+        count = 0
         with self.transaction() as db:
             for item in items:
                 body = json.dumps(asdict(item), ensure_ascii=False)
-                db.execute(
+                count += db.execute(
                     "INSERT INTO items VALUES (?, ?, '', ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                     "state = excluded.state, why = '', path = excluded.path, version = excluded.version, "
-                    "item = excluded.item",
-                    (item.id, ACTIVE, item.evidence.path, item.evidence.version, self._now(), body),
-                )
+                    "item = excluded.item WHERE items.state != excluded.state AND ?",
+                    (item.id, ACTIVE, item.evidence.path, item.evidence.version, self._now(), body, revive),
+                ).rowcount
+        return count
 
     def get(self, id_: str) -> Stored | None:
         """Return one item, or None."""

@@ -7,13 +7,13 @@ Nothing is made twice: what passed is kept for all learners, and a quiz begins w
 
 import random
 from collections import Counter
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import asdict, dataclass
 
 from assistant import cards
 from assistant.author import write
 from assistant.cards import Made
-from assistant.errors import NotCovered
+from assistant.errors import NotCovered, ServerError
 from assistant.facts import CELL, Fact, Source, every, source
 from assistant.grade import Model
 from assistant.items import Item, Items
@@ -74,10 +74,31 @@ def quiz(
     Raises:
         NotCovered: The notes don't say enough about the topic.
         NotIndexed, IndexMismatch, IndexUnavailable: There is nothing to ask about.
+        ServerError: The model failed, and so fewer items were made than the notes may give.
     """
     made = _quiz(shelf, settings, items, wish, model, asked)
     told = asdict(wish) | {"kinds": sorted(wish.kinds)}
     yield from traced_quiz(made, settings, told, model.name if model else "")
+
+
+def gathered(made: Iterable[Made]) -> tuple[list[Item], Counter[str]]:
+    """Return the items of a quiz, and how often each reason to reject one was given.
+
+    Raises:
+        ServerError: The model failed before there was any item.
+    """
+    items: list[Item] = []
+    rejected: Counter[str] = Counter()
+    try:
+        for one in made:
+            if isinstance(one, Item):
+                items.append(one)
+            else:
+                rejected[one.reason] += 1
+    except ServerError:
+        if not items:
+            raise
+    return items, rejected
 
 
 def _quiz(

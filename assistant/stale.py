@@ -1,23 +1,31 @@
 """Notes change under the questions: items whose evidence changed rest, those whose note is gone retire.
 
 What an item rests on is an exact quote of one version of a note. When the note has another version, the quote is
-looked for in it: found, the item moves along; not found, it is flagged and leaves review until it is written anew.
+looked for in it: found, the item moves along; not found, it is flagged and leaves review until the words that took its
+place are found to bear it out (`mend`), or it is written anew.
 It follows from what is stored, not from what is told, so that a kill between a sync and this loses nothing.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assistant import cards
-from assistant.author import write
-from assistant.facts import Source, facts, source
+from assistant.author import solved, write
+from assistant.check import Ground, checked
+from assistant.facts import Source, facts, plain, source
 from assistant.grade import Model
 from assistant.items import ACTIVE, FLAGGED, RETIRED, Evidence, Item, Items, Stored
+from assistant.words import stems
+from ingest import sentences
 from ingest.chunk import Chunk, chunk_id
 from ingest.ledger import Note
 from ingest.shelf import Shelf
 
+LEAST_ALIKE = 0.4
+"""Share of common stems (Jaccard) above which a sentence can have taken the place of another."""
 CHANGED, GONE = "its evidence changed", "its note is gone"
 
 
@@ -95,43 +103,122 @@ def relocated(evidence: Evidence, note: Note, text: str, chunks: Sequence[Chunk]
     return None
 
 
-def rewrite(items: Items, shelf: Shelf, model: Model | None = None, most: int = 50) -> dict[str, str]:
-    """Write flagged items anew from what stands where their evidence stood; return old ids by new ones.
+@dataclass
+class Mended:
+    """What became of items that rested."""
 
-    What a model wrote waits for a model; what a rule made is made again by rule.
+    verified: list[str] = field(default_factory=list)
+    """The changed words still say what they ask."""
+    rewritten: dict[str, str] = field(default_factory=dict)
+    """Ids of new items → of those whose place they take."""
+
+    def __str__(self) -> str:
+        return f"{len(self.verified)} verified anew, {len(self.rewritten)} written anew"
+
+
+def mend(items: Items, shelf: Shelf, model: Model | None = None, most: int = 50) -> Mended:
+    """Verify flagged items against what stands where their evidence stood; write anew what no longer holds.
+
+    By rule an item holds only if the new words say all that it takes from the old ones, in the same order; by a
+    model, if it finds the key in them. What a model wrote is written anew by a model only, and else rests.
+
+    Raises:
+        ServerError: The model failed; what it was not asked about rests on.
     """
-    written: dict[str, str] = {}
+    told = Mended()
     for stored in items.every(FLAGGED)[:most]:
         old = stored.item
-        asked = f"{old.question} {old.answer}"
-        by_rule = old.made_by.startswith("rule")
         note = shelf.ledger.note(old.evidence.path)
-        one = source(note, shelf.view(), shelf.ledger) if note and (by_rule or model) else None
+        one = source(note, shelf.view(), shelf.ledger) if note else None
         if one is None:
             continue
-        near = _around(old.evidence, one)
-        sources = {one.version: one}
-        options: dict[str, Any] = {
-            "wanted": 1,
-            "existing": items.active(),
-            "embed": shelf.embedder.encode,
-            "objective": old.objective,
-        }
-        if by_rule:
-            found = facts(one)
-            places = {chunk.id: rank for rank, chunk in enumerate(near)}
-            ranked = [fact for fact in found if fact.evidence.chunk in places]
-            ranked.sort(key=lambda fact: (fact.subject not in asked, places[fact.evidence.chunk]))
-            made = cards.make(found, sources, ranked=ranked, **options)
-        else:
-            assert model is not None
-            made = write(model, near, sources, **options)
-        new = next((item for item in made if isinstance(item, Item)), None)
+        if (held := _held(old, one, items.active(), model)) is not None:
+            items.add([held])
+            told.verified.append(held.id)
+            continue
+        new = _rewritten(old, one, items.active(), shelf, model)
         if new:
             items.add([new])
+            if new.id == old.id:  # the same question, made of the new words
+                told.verified.append(new.id)
+                continue
             items.mark([(old.id, old.evidence, RETIRED, f"written anew as {new.id}")])
-            written[new.id] = old.id
-    return written
+            told.rewritten[new.id] = old.id
+    return told
+
+
+def _held(old: Item, one: Source, existing: Sequence[Item], model: Model | None) -> Item | None:
+    """Return an item bound to the words that took the place of its evidence; None where they don't bear it out."""
+    found = _successor(old.evidence, one)
+    if found is None:
+        return None
+    quote = found.quote
+    explained = plain(quote) if old.explanation == plain(old.evidence.quote) else old.explanation
+    item = replace(old, evidence=found, explanation=explained, checks={"verified_anew": True})
+    chunk = next(chunk for chunk in one.chunks if chunk.id == found.chunk)
+    passage = f"{chunk.heading_line}\n\n{chunk.words}"
+    if model is None and not _says_as_before(item, old.evidence.quote, quote):
+        return None
+    item, reason = checked(item, Ground(one.text, passage, existing))
+    if not reason and model is not None:
+        item, reason = solved(item, passage, model)
+    return None if reason else item
+
+
+def _successor(evidence: Evidence, one: Source) -> Evidence | None:
+    """Return the words that took the place of a quote: as many sentences, most alike it, at least half of its words."""
+    spans, old = sentences.spans(one.text), stems(evidence.quote)
+    size = max(1, len(sentences.spans(evidence.quote)))
+    best, place = LEAST_ALIKE, None
+    for first in range(len(spans) - size + 1):
+        start, end = spans[first][0], spans[first + size - 1][1]
+        new = stems(one.text[start:end])
+        alike = len(old & new) / max(1, len(old | new))
+        nearer = place is not None and abs(start - evidence.start) < abs(place[0] - evidence.start)
+        if alike > best or (alike == best and nearer):
+            best, place = alike, (start, end)
+    return one.evidence(*place) if place else None
+
+
+_TURNING = re.compile(
+    r"\b(?:not?|never|no longer|hardly|rarely|seldom|except|unless|until|formerly|former|once|used to|was|were|instead|"
+    r"rather|only|but|however|without|false|wrong|myth|if|some|sometimes|may|might|least|most|less|more|fewer|than)\b",
+    re.IGNORECASE,
+)
+"""Words that can make another statement of a sentence that has all the words of the old one."""
+
+
+def _says_as_before(item: Item, old: str, new: str) -> bool:
+    """Return whether new words hold, in the same order, all that an item takes from the old ones, and turn none of it.
+
+    A row of a table says nothing by its order, so it is made anew.
+    """
+    asked = stems(" ".join((item.question, item.answer, *item.accepted, *item.rubric)))
+    before, after = ([one for word in re.findall(r"\w+", text) for one in stems(word)] for text in (old, new))
+    leaned = [word for word in before if word in asked]
+    said = [word for word in after if word in asked]
+    turned = Counter(_TURNING.findall(old.lower())) != Counter(_TURNING.findall(new.lower()))
+    numbers = re.findall(r"\d+", old) == re.findall(r"\d+", new)
+    return leaned == said and numbers and not turned and not new.lstrip().startswith("|")
+
+
+def _rewritten(old: Item, one: Source, existing: Sequence[Item], shelf: Shelf, model: Model | None) -> Item | None:
+    """Return an item about what stands where an old one's evidence stood; None: there is none, or no model."""
+    by_rule = old.made_by.startswith("rule")
+    if not by_rule and model is None:
+        return None
+    near, sources = _around(old.evidence, one), {one.version: one}
+    options: dict[str, Any] = {"wanted": 1, "existing": existing, "embed": shelf.embedder.encode}
+    options["objective"] = old.objective
+    if model is not None and not by_rule:
+        made = write(model, near, sources, **options)
+    else:
+        found, asked = facts(one), f"{old.question} {old.answer}"
+        places = {chunk.id: rank for rank, chunk in enumerate(near)}
+        ranked = [fact for fact in found if fact.evidence.chunk in places]
+        ranked.sort(key=lambda fact: (fact.subject not in asked, places[fact.evidence.chunk]))
+        made = cards.make(found, sources, ranked=ranked, **options)
+    return next((item for item in made if isinstance(item, Item)), None)
 
 
 def _around(evidence: Evidence, source: Source) -> list[Chunk]:

@@ -173,11 +173,79 @@ OTHER_KINDS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("change", OTHER_KINDS, ids=lambda change: str(change["kind"]))
 def test_every_kind_can_be_written(change: dict[str, Any]) -> None:
     answers = {"true_false": "true", "cloze": "hammer", "short": "a hammer of copper"}
-    by = model(lambda asked: good(asked) | {"options": []} | change, lambda asked: {"answer": answers[change["kind"]]})
+    free = "It guards a hammer of copper."
+
+    def solving(asked: str) -> Any:
+        if "<answer>" in asked:
+            return {"points": [True], "reason": "It says so.", "quote": "", "correct": free in asked}
+        return {"answer": answers.get(str(change["kind"]), free)}
+
+    by = model(lambda asked: good(asked) | {"options": []} | change, solving)
     [item] = made(by)
     assert isinstance(item, Item), item
     assert item.kind == change["kind"]
     assert item.options == ()
+
+
+@pytest.mark.parametrize("change", OTHER_KINDS, ids=lambda change: str(change["kind"]))
+def test_every_kind_is_rejected_if_the_evidence_does_not_lead_to_its_answer(change: dict[str, Any]) -> None:
+    def solving(asked: str) -> Any:
+        if "<answer>" in asked:
+            return {"points": [False], "reason": "It says otherwise.", "quote": "", "correct": False}
+        return {"answer": "nobody knows"}
+
+    [rejected] = made(model(lambda asked: good(asked) | {"options": []} | change, solving))
+    assert isinstance(rejected, Rejected), rejected
+    assert rejected.reason == "solved_with_evidence"
+
+
+def test_a_statement_without_its_reason_is_rejected() -> None:
+    [rejected] = made(changed(**OTHER_KINDS[0], options=[], explanation=""))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "reason_given"
+
+
+def gone() -> ServerUnreachable:
+    return ServerUnreachable("http://127.0.0.1:9/v1", "nothing listens there")
+
+
+def test_a_server_that_fails_while_solving_makes_no_item_bad_and_the_passage_is_tried_again() -> None:
+    fails = iter([True, False])
+
+    def solving(asked: str) -> Any:
+        if "<evidence>" in asked and next(fails, False):
+            raise gone()
+        return solve(asked)
+
+    [item] = made(model(solving=solving))
+    assert isinstance(item, Item)
+
+
+def test_what_could_not_be_solved_without_the_evidence_is_not_called_unguessable() -> None:
+    def solving(asked: str) -> Any:
+        if "<evidence>" not in asked:
+            raise gone()
+        return solve(asked)
+
+    [item] = made(model(solving=solving))
+    assert isinstance(item, Item)
+    assert item.checks["solved_with_evidence"]
+    assert "unguessable" not in item.checks
+
+
+def test_passages_that_a_failing_server_left_are_not_taken_for_used_up() -> None:
+    def draft(asked: str) -> Any:
+        if "valley 1 " in asked:
+            raise gone()
+        return good(asked)
+
+    sources, found = notes(3), list[Made]()
+    passages = [one.chunks[0] for one in sources.values()]
+    making = write(model(draft), passages, sources, wanted=3, embed=HashedEmbedder(dim=512).encode)
+    with pytest.raises(ServerUnreachable):
+        found.extend(making)
+    assert len(found) == 2
+    assert all(isinstance(one, Item) for one in found)
 
 
 def test_the_steps_of_an_ordering_are_shuffled_and_solved() -> None:

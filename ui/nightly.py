@@ -119,23 +119,24 @@ def _sync(shelf: "Shelf") -> Detail:
 
 
 def _staleness(shelf: "Shelf", settings: "AssistantSettings") -> Detail:
-    """Bring the quiz items in line with the notes, and write anew those whose evidence changed."""
+    """Bring the quiz items in line with the notes, and verify or write anew those whose evidence changed."""
     from assistant import llm
     from assistant.items import FLAGGED, Items, path_of
-    from assistant.stale import refresh, rewrite
+    from assistant.stale import mend, refresh
 
     if not path_of(shelf.folder).exists():
         return {}
     with contextlib.closing(Items.of(shelf.folder)) as items:
         told = refresh(items, shelf)
         found = llm.find(settings) if items.every(FLAGGED) else None
-        written = rewrite(items, shelf, found if isinstance(found, llm.LanguageModel) else None)
+        mended = mend(items, shelf, found if isinstance(found, llm.LanguageModel) else None)
     return {
         "moved": len(told.moved),
         "flagged": len(told.flagged),
         "retired": len(told.retired),
         "revived": len(told.revived),
-        "rewritten": len(written),
+        "verified": len(mended.verified),
+        "rewritten": len(mended.rewritten),
     }
 
 

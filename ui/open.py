@@ -60,16 +60,23 @@ def sync(of: "Shelf", **options: Any) -> "Report":
 
 
 def refresh_items(of: "Shelf", _: object = None) -> None:
-    """Bring the quiz items in line with the notes, where there are any: what a sync calls when something changed."""
-    from assistant.items import Items, path_of
+    """Bring the quiz items in line with the notes, where there are any: what a sync calls when something changed.
+
+    What rests is verified or written anew by rule at once, and the learner told; a model is asked at night.
+    """
+    from assistant.items import FLAGGED, Items, path_of
     from ingest.errors import StudyError
 
     if path_of(of.folder).exists():
-        from assistant.stale import refresh
+        from assistant.stale import mend, refresh
 
         # The sync went well whatever becomes of this; the next quiz or review tries again.
         with contextlib.suppress(StudyError), contextlib.closing(Items.of(of.folder)) as items:
-            refresh(items, of)
+            told = refresh(items, of)
+            if told.flagged or told.retired:
+                mended = f"{mend(items, of)}, {len(items.every(FLAGGED))} still rest"
+                retired = f"{len(told.retired)} retired with their note"
+                click.echo(f"questions whose words changed: {len(told.flagged)}; {mended}; {retired}", err=True)
 
 
 def index_first(shelf: "Shelf") -> None:

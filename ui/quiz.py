@@ -1,6 +1,5 @@
 """The command `ask quiz`: questions from the notes, answered at the terminal, or listed as JSON."""
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
 @click.option("--kind", "kinds", multiple=True, help="Only this kind; may be given again.")
 @click.option("--no-llm", is_flag=True, help="Make questions by rule; ask no model.")
 @click.option("--new", "fresh", is_flag=True, help="Make all questions now, though some are there to be asked.")
-@click.option("--rewrite", is_flag=True, help="Write anew what rests because its note has changed; ask nothing.")
+@click.option(
+    "--rewrite", is_flag=True, help="Verify or write anew what rests because its note has changed; ask nothing."
+)
 @click.option("--seed", default=0, help="Another number takes other parts of the notes first.")
 @click.option("--json", "as_json", is_flag=True, help="Print questions and answers as one JSON document; ask nothing.")
 def quiz(
@@ -49,7 +50,7 @@ def quiz(
     from assistant import stale
     from assistant.items import FLAGGED, KINDS, Item, Items
     from assistant.journal import Journal
-    from assistant.quiz import Wish
+    from assistant.quiz import Wish, gathered
     from assistant.quiz import quiz as questions
     from assistant.review import Reviews
     from ui import open as opening
@@ -64,19 +65,13 @@ def quiz(
     reviews = Reviews(Journal.of(settings), settings)
     model = None if no_llm else model_or_none(settings)
     if rewrite:
-        written = stale.rewrite(items, shelf, model)
-        click.echo(f"{len(written)} written anew, {len(items.every(FLAGGED))} still rest")
+        told = stale.mend(items, shelf, model)
+        click.echo(f"{told}, {len(items.every(FLAGGED))} still rest")
         return
     wish = Wish(wanted, " ".join(topic), objective, course.strip("/"), frozenset(kinds), fresh, seed)
     made = questions(shelf, settings, items, wish, model=model, asked=reviews.asked())
     if as_json:
-        found: list[Item] = []
-        rejected: Counter[str] = Counter()
-        for one in made:
-            if isinstance(one, Item):
-                found.append(one)
-            else:
-                rejected[one.reason] += 1
+        found, rejected = gathered(made)
         document: dict[str, Any] = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
         opening.print_json(document)
         return
@@ -84,12 +79,14 @@ def quiz(
 
     asking = Asking(reviews, model, source="quiz")
     there = False
-    for one in made:
-        if isinstance(one, Item):
-            there = True
-            if not asking.ask(one):
-                break
-    asking.close()
+    try:
+        for one in made:
+            if isinstance(one, Item):
+                there = True
+                if not asking.ask(one):
+                    break
+    finally:
+        asking.close()
     if not there:
         raise click.ClickException("no question could be made; ask for another topic or kind, or add notes")
 

@@ -261,8 +261,8 @@ class Desk:
         """
         from assistant import llm
         from assistant.errors import QuestionRejected
-        from assistant.items import KINDS, Item
-        from assistant.quiz import Wish, quiz
+        from assistant.items import KINDS
+        from assistant.quiz import Wish, gathered, quiz
         from assistant.stale import refresh
 
         if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -280,10 +280,8 @@ class Desk:
                 model=None if isinstance(model, llm.Absent) else model,
                 asked=self.reviews(learner).asked(),
             )
-            every = list(made)
-        found = [one.as_json() for one in every if isinstance(one, Item)]
-        rejected = Counter(one.reason for one in every if not isinstance(one, Item))
-        return {"items": found, "rejected": dict(rejected)}
+            found, rejected = gathered(made)
+        return {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
 
     def due(self, *, learner: str = "", course: str = "", most: int = 50) -> dict[str, Any]:
         """Return what a learner is to review now, without answers, as `ask review --json` prints it."""
