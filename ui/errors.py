@@ -5,6 +5,7 @@ StudyError                  (ingest.errors)
 ├── PortTaken               the address can't be listened on
 ├── UsersNeeded             an address that others can reach, and nobody may log in
 ├── TooManyQuestions        a learner, or all of them, ask more at once than is answered at once
+├── Nameless                a page whose learner is not known
 └── UserRejected            a user can't be added, or is not there
 """
 
@@ -42,6 +43,13 @@ class TooManyQuestions(StudyError):
 
     def __init__(self, most: int, whose: str) -> None:
         super().__init__(f"{most} questions{whose} are being answered; wait for one of them, or stop one")
+
+
+class Nameless(StudyError):
+    """Nobody's page: whose journal it would write in is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("this page does not know whose it is any more; load it again")
 
 
 class UserRejected(StudyError):

@@ -26,6 +26,9 @@ class UiSettings(AssistantSettings):
     ui_session_hours: float = Field(default=12, gt=0)
     """Who did nothing for this long has to log in again. Hours."""
 
+    ui_address_header: str = ""
+    """Header in which your proxy says where a request comes from (X-Real-IP): wrong passwords are counted by it."""
+
     ui_questions: int = Field(default=32, ge=1)
     """Most questions that are answered at once."""
 

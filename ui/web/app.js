@@ -1,6 +1,49 @@
 // What the page does by itself; everything else is the server's.
 window.study = {
   following: false,
+  notes: '',
+  looked: 0,
+  over: false,
+  // Asks how things stand: who answers, whose page it is, whether the notes changed.
+  async look() {
+    this.looked = Date.now();
+    const reply = await fetch('now').catch(() => null);
+    const lost = { told: 'The app does not answer any more. Start it again (ask ui), then load this page again.', kind: 'todo' };
+    if (reply && reply.status === 401) return;
+    const now = reply && reply.ok ? await reply.json() : lost;
+    const told = document.querySelector('#banner [role=status]');
+    if (told && told.textContent !== now.told) {
+      told.textContent = now.told;
+      told.className = now.kind;
+    }
+    const leave = document.querySelector('#banner form');
+    if (leave && now.who) {
+      leave.hidden = false;
+      leave.querySelector('span').textContent = now.who;
+    }
+    if (now.notes && now.notes !== this.notes && this.onNotes()) {
+      this.notes = now.notes;
+      document.dispatchEvent(new Event('study-notes'));
+    }
+  },
+  onNotes() {
+    const progress = document.querySelector('#notes');
+    return progress && progress.offsetParent;
+  },
+  // The session is over: says so, over what is there, and leads to where one logs in.
+  ended() {
+    if (document.querySelector('#ended')) return;
+    this.over = true;
+    const dialog = document.createElement('dialog');
+    dialog.id = 'ended';
+    dialog.setAttribute('aria-labelledby', 'ended-title');
+    dialog.innerHTML = '<h2 id="ended-title">Your session has ended</h2>'
+      + '<p>What you asked is kept. Copy what you are writing, then log in again.</p>'
+      + '<p><a class="button main" href="login">Log in again</a> <button class="button">Not yet</button></p>';
+    document.body.append(dialog);
+    dialog.querySelector('button').onclick = () => dialog.remove();
+    dialog.showModal();
+  },
   // Copies the text that a button carries, and says so on it.
   copy(button) {
     const label = button.textContent;
@@ -44,6 +87,20 @@ window.study = {
     }, 60);
   },
 };
+
+// Whatever is asked for: where that wants a new log-in, the page says so.
+const fetched = window.fetch;
+window.fetch = async (...request) => {
+  const reply = await fetched(...request);
+  if (reply.status === 401 && !(study.over && request[0] === 'now')) study.ended();
+  return reply;
+};
+
+// A page that is looked at asks how things stand, every second where a sync would show.
+setInterval(() => {
+  const wait = study.onNotes() ? 900 : study.looked && document.querySelector('#banner .todo, #banner .well') ? 15000 : 0;
+  if (!document.hidden && Date.now() - study.looked > wait) study.look();
+}, 500);
 
 // The clock of an exam; when it has run down, the page asks what came of it.
 setInterval(() => {

@@ -9,17 +9,16 @@ from ui.web.ask import AskTab
 from ui.web.desk import Desk
 from ui.web.exam import ExamTab
 from ui.web.notes import NotesTab
+from ui.web.now import HEAD
 from ui.web.plan import PlanTab
 from ui.web.quality import QualityTab
 from ui.web.questions import QuizTab, ReviewTab
-from ui.web.render import escaped
 
 _HERE = Path(__file__).parent
 _FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 TITLE = "Study assistant"
-_HEADING = f"<h1>{TITLE}</h1>"
 THEME = gr.themes.Base(
     primary_hue="blue", neutral_hue="slate", text_size=gr.themes.sizes.text_lg, font=_FONT, font_mono=_MONO
 ).set(
@@ -39,7 +38,7 @@ CSS = (_HERE / "style.css").read_text(encoding="utf-8")
 def build(desk: Desk) -> gr.Blocks:
     """Return the app; nothing heavy happens before somebody asks for it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
-        banner = gr.HTML(_HEADING, elem_id="banner")
+        gr.HTML(HEAD.format(title=TITLE), elem_id="banner")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Ask", id="ask"):
                 ask = AskTab(desk)
@@ -56,7 +55,6 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Quality", id="quality-tab") as judging:
                 quality = QualityTab(desk)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        page.load(lambda: banner_html(desk), None, [banner], **quiet)
         for part in (ask.log, ask.live):
             part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
                 quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
@@ -66,7 +64,6 @@ def build(desk: Desk) -> gr.Blocks:
         sitting.select(exam.load, [exam.plan], [exam.plan], **quiet)
         planning.select(plan.load, [plan.name], plan.outputs, **quiet)
         reviewing.select(review.count, None, [review.due], **quiet)
-        tabs.select(_on_notes, None, [notes.timer], **quiet)
         judging.select(quality.load, None, quality.outputs, **quiet)
         page.load(quiz.load, None, [quiz.course], **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
@@ -75,30 +72,3 @@ def build(desk: Desk) -> gr.Blocks:
         )
     assert isinstance(page, gr.Blocks)
     return page
-
-
-def _on_notes(tab: gr.SelectData) -> gr.Timer:
-    """Look at a sync only while somebody looks at the notes."""
-    return gr.Timer(active=tab.value == "Notes")
-
-
-def banner_html(desk: Desk) -> str:
-    """Return the head of the page: who answers, or the command that sets up what is missing."""
-    from assistant import llm
-
-    settings = desk.settings
-    found = llm.find(settings)
-    if not desk.shelf.notes.is_dir():
-        told, kind = (
-            f"There are no notes at {desk.shelf.notes}: set STUDY_NOTES to your folder and start again.",
-            "todo",
-        )
-    elif isinstance(found, llm.Absent):
-        told = (
-            f"No model serves at {settings.llm_url} yet: answers are quotes from your notes, and all else works. "
-            "To have a model write them: make serve, or docs/serving.md"
-        )
-        kind = "todo"
-    else:
-        told, kind = f"{found.name} writes the answers.", "well"
-    return f'{_HEADING}<p class="{kind}" role="status">{escaped(told)}</p>'

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -35,6 +35,10 @@ _WELCOME = (
     '<div class="welcome"><h2>What do you want to know?</h2>'
     "<p>Answers come from your notes alone; each number leads to the exact passage.</p></div>"
 )
+_UNDO = (
+    '<p role="status">Removed from the history; its figures and test questions stay. '
+    '<button type="button" class="button" data-do="restore" data-conversation="{}">Undo</button></p>'
+)
 NOT_THERE = "My notes don’t say this"
 _WRONG = (
     "It is wrong",
@@ -51,8 +55,6 @@ class Talk:
 
     conversation: int = 0
     """Its id in the journal; 0: nothing was asked yet."""
-    events: dict[int, tuple[Found, Asked | None, Answer]] = field(default_factory=dict)
-    """Answer's id → how it came about; only of answers given on this page."""
     pointed: int = 0
     """The answer whose thumb was pressed last."""
 
@@ -102,7 +104,7 @@ class AskTab:
                     elem_id="course",
                 )
                 self.send = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="send")
-                self.stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop", interactive=False)
+                self.stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop", visible=False)
 
     def _lay_complaint(self) -> None:
         with gr.Group(visible=False, elem_id="wrong") as self.complaint:
@@ -113,17 +115,15 @@ class AskTab:
 
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        shown = [self.log, self.live, self.box, self.stop, self.talk, self.where, self.past]
-        asking = gr.on(
-            [self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk, self.log], shown, **quiet
-        )
+        shown = [self.log, self.live, self.box, self.send, self.stop, self.talk, self.where, self.past]
+        asking = gr.on([self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk], shown, **quiet)
         stopping = self.stop.click(None, None, None, cancels=[asking], show_progress="hidden")
-        stopping.then(self.stopped, [self.where], [self.log, self.live, self.stop, self.talk], **quiet)
+        stopping.then(self.stopped, [self.where], [self.log, self.live, self.send, self.stop, self.talk], **quiet)
         beside = [self.side, self.complaint, self.log, self.talk, self.right]
         for part in (self.log, self.live, self.side):
             part.select(self.pressed, [self.talk], beside, **quiet)
-        page = [self.talk, self.where, self.log, self.live, self.side, self.course]
-        self.past.select(self.opened, [self.course], page, **quiet)
+        page = [self.talk, self.where, self.log, self.live, self.side]
+        self.past.select(self.chosen, [self.talk, self.search], [*page, self.past], **quiet)
         self.fresh.click(self.begin, None, page, **quiet)
         self.search.change(self.searched, [self.search], [self.past], trigger_mode="always_last", **quiet)
         self.keep.click(
@@ -138,12 +138,12 @@ class AskTab:
         talk = Talk(conversation=kept[0].conversation if kept else 0)
         return talk, log_html(journal, kept), past_html(journal), gr.update(choices=[EVERYWHERE, *names])
 
-    def ask(self, question: str, course: str, talk: Talk, log: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+    def ask(self, question: str, course: str, talk: Talk, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """Answer a question; yield what is to be shown meanwhile."""
         question = question.strip()
         if not question:
             return
-        done = ""
+        log, past = gr.skip(), gr.skip()
         try:
             journal = self._desk.journal(learner_of(request))
             talk.conversation = talk.conversation or journal.start(question[:80])
@@ -151,32 +151,34 @@ class AskTab:
             yield {
                 self.live: turns.waiting_html(question, doing),
                 self.box: "",
-                self.stop: gr.update(interactive=True),
+                self.send: gr.update(visible=False),
+                self.stop: gr.update(visible=True),
                 self.talk: talk,
                 self.where: talk.conversation,
             }
-            place = "" if course == EVERYWHERE else course
-            for picture, final in self._pictures(question, place, talk, learner_of(request)):
-                if final:
-                    done = picture
+            place, last = "" if course == EVERYWHERE else course, ""
+            for picture, kept in self._pictures(question, place, talk, learner_of(request)):
+                if kept:
+                    last = ""
                 else:
+                    last = picture
                     yield {self.live: picture}
-            past = past_html(journal)
+            log, past = log_html(journal, journal.conversation(talk.conversation)), past_html(journal)
+            live = last
         except StudyError as error:
-            done, past = turns.failed_html(question, str(error)), gr.skip()
+            live = turns.failed_html(question, str(error))
         yield {
-            self.log: (log if 'class="turn"' in log else "") + done,
-            self.live: "",
-            self.stop: gr.update(interactive=False),
+            self.log: log,
+            self.live: live,
+            self.send: gr.update(visible=True),
+            self.stop: gr.update(visible=False),
             self.talk: talk,
             self.where: talk.conversation,
             self.past: past,
         }
 
     def _pictures(self, question: str, course: str, talk: Talk, learner: str) -> Iterator[tuple[str, bool]]:
-        """Yield what the turn looks like, again and again, and whether that is how it stays."""
-        found: Found | None = None
-        asked: Asked | None = None
+        """Yield what the turn looks like, again and again, and at the end whether it is in the journal."""
         answer: Answer | None = None
         passages: list[dict[str, Any]] = []
         text, doing, drawn = "", "Looking for a model server …", 0.0
@@ -184,10 +186,9 @@ class AskTab:
         with closing(events):
             for event in events:
                 if isinstance(event, Found):
-                    found = event
                     passages = [passage_json(n, one) for n, one in enumerate(event.retrieval.passages, start=1)]
                 elif isinstance(event, Asked):
-                    asked, doing = event, f"{event.model} reads the passages …"
+                    doing = f"{event.model} reads the passages …"
                 elif isinstance(event, Wrote):
                     text = event.text if event.restart else text + event.text
                     doing = "Writing …" if text else "Thinking …"
@@ -198,12 +199,9 @@ class AskTab:
                     continue
                 elif isinstance(event, Remembered):
                     assert answer is not None
-                    assert found is not None
-                    talk.events[event.id] = (found, asked, answer)
                     document = answer.as_json()
-                    if event.notice:
-                        document["notice"] = "; ".join(filter(None, (document["notice"], event.notice)))
-                    yield turns.answered_html(document, event.id), True
+                    document["notice"] = "; ".join(filter(None, (document["notice"], event.notice)))
+                    yield turns.answered_html(document, event.id), bool(event.id)
                     return
                 drawn = time.monotonic()
                 yield turns.writing_html(question, text, passages, doing), False
@@ -217,18 +215,25 @@ class AskTab:
             time.sleep(0.02)
         kept = journal.conversation(int(conversation or 0))
         talk = Talk(conversation=kept[0].conversation if kept else 0)
-        return log_html(journal, kept), "", gr.update(interactive=False), talk
+        return log_html(journal, kept), "", gr.update(visible=True), gr.update(visible=False), talk
 
-    def begin(self, request: gr.Request) -> tuple[Any, ...]:
+    def begin(self) -> tuple[Any, ...]:
         """Begin a new conversation."""
-        return Talk(), 0, _WELCOME, "", _SIDE, EVERYWHERE
+        return Talk(), 0, _WELCOME, "", _SIDE
 
-    def opened(self, event: gr.EventData, course: str, request: gr.Request) -> tuple[Any, ...]:
-        """Open a conversation of the history."""
-        journal = self._desk.journal(learner_of(request))
-        kept = journal.conversation(Event(event).number("conversation"))
-        talk = Talk(conversation=kept[0].conversation if kept else 0)
-        return talk, talk.conversation, log_html(journal, kept), "", _SIDE, course
+    def chosen(self, event: gr.EventData, talk: Talk, search: str, request: gr.Request) -> tuple[Any, ...]:
+        """Open a conversation of the history, take it out, or put it back."""
+        pressed, journal = Event(event), self._desk.journal(learner_of(request))
+        number = pressed.number("conversation")
+        if pressed.action == "open":
+            kept = journal.conversation(number)
+            found = Talk(conversation=kept[0].conversation if kept else 0)
+            return found, found.conversation, log_html(journal, kept), "", _SIDE, gr.skip()
+        removed = pressed.action == "remove"
+        journal.remove(number, removed)
+        past = (_UNDO.format(number) if removed else "") + past_html(journal, search)
+        here = self.begin() if removed and number == talk.conversation else (gr.skip(),) * 5
+        return *here, past
 
     def searched(self, text: str, request: gr.Request) -> str:
         """Show what of the history matches."""
@@ -251,7 +256,7 @@ class AskTab:
                 return {self.talk: talk}
             return {self.side: source_html(self._desk.shelf, chosen, kept.document["passages"]), **plain}
         if pressed.action == "hood":
-            return {self.side: self._hood(talk, kept), **plain}
+            return {self.side: self._hood(kept, journal.made(kept.id)), **plain}
         if pressed.action in ("up", "down"):
             journal.feedback(kept.id, pressed.action == "up")
             talk.pointed = kept.id
@@ -290,15 +295,11 @@ class AskTab:
             told = "Kept. To have it tested, name the note that has the answer."
         return gr.update(visible=False), f'<section class="source empty"><p role="status">{told}</p></section>'
 
-    def _hood(self, talk: Talk, kept: Kept) -> str:
-        events = talk.events.get(kept.id)
-        if events is None:
-            return (
-                '<section class="source empty"><p>How an answer came about is kept while its page is open. Ask the '
-                "question again to see it.</p></section>"
-            )
+    def _hood(self, kept: Kept, made: dict[str, Any]) -> str:
+        if not made:
+            return '<section class="source empty"><p>How this answer came about was not kept.</p></section>'
         shelf = self._desk.shelf
-        return hood_html(*events, shelf.embedder, shelf.view())
+        return hood_html(kept, made, shelf.embedder, shelf.view())
 
 
 def log_html(journal: Journal, kept: list[Kept]) -> str:
@@ -315,7 +316,9 @@ def past_html(journal: Journal, text: str = "") -> str:
         listed = [one for one in listed if one.id in wanted]
     items = "".join(
         f'<li><button type="button" class="link" data-do="open" data-conversation="{one.id}">'
-        f"{escaped(one.title)}</button><small>{time.strftime('%d %b, %H:%M', time.localtime(one.last))}</small></li>"
+        f"{escaped(one.title)}</button><small>{time.strftime('%d %b, %H:%M', time.localtime(one.last))}</small>"
+        f'<button type="button" class="button" data-do="remove" data-conversation="{one.id}" '
+        f'aria-label="Remove from the history: {escaped(one.title)}">Remove</button></li>'
         for one in listed
         if one.answers
     )

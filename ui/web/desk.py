@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from assistant.answer import Event
     from assistant.items import Items
     from assistant.journal import Journal
+    from assistant.llm import Absent, LanguageModel
     from assistant.remember import Remembered
     from assistant.review import Reviews
     from ingest.report import Report
 
 PATIENCE = 60.0
 """Longest wait of a question for the models that are being loaded. Seconds."""
+FRESH = 5.0
+"""How long it stays known whether a model server is there, for pages that ask again and again. Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Desk:
         self._room = _Room()
         self._warm = threading.Event()
         self._begin = threading.Lock()
+        self._looking = threading.Lock()
+        self._model: tuple[float, LanguageModel | Absent] | None = None
         self._syncing: Syncing | None = None
         self._journals: dict[str, Journal] = {}
         self._items: Items | None = None
@@ -127,6 +132,16 @@ class Desk:
     def generation(self) -> int:
         """The published generation: a page that remembers another one shows what is not so any more."""
         return self.shelf.ledger.generation
+
+    def model(self) -> "LanguageModel | Absent":
+        """Return the model that would write an answer now, or why none would; known for `FRESH` seconds."""
+        from assistant import llm
+
+        with self._looking:
+            if self._model is None or time.monotonic() - self._model[0] > FRESH:
+                found = llm.find(self.settings)
+                self._model = (time.monotonic(), found)
+            return self._model[1]
 
     def of(self, learner: str) -> UiSettings:
         """Return the settings with a learner's name in them."""

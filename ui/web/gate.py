@@ -1,6 +1,7 @@
 """Who is asking: the owner of the token, a user who logged in, or, on this machine alone, its one learner.
 
-Behind the guard, before everything else. What passes carries the learner's name in `scope["state"]["learner"]`.
+Behind the guard, before everything else. What passes carries the learner's name in `scope["state"]["learner"]`, and
+whether somebody logged in by that name in `scope["state"]["logged_in"]`.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ TOKEN_PATHS = ("/api/v1", "/metrics", "/gradio_api/mcp", "/mcp")
 """Where programs come in: with the token, and with nothing else."""
 READY = "/ready"
 """Tells anybody that the app runs, and nothing else."""
+NOW = "/now"
+"""What an open page asks by itself, again and again: that nobody is there does not keep a session alive."""
 COOKIE = "study-session"
 LONGEST = 7 * 24 * 3600.0
 """Who is logged in this long has to log in again, busy or not. Seconds."""
@@ -54,32 +57,31 @@ class Attempts:
         self._failures: dict[tuple[str, str], tuple[int, float]] = {}
         self._lock = threading.Lock()
 
-    def wait(self, name: str, address: str) -> float:
-        """Return the seconds until this name may be tried from this address again; 0: now."""
-        now = self._clock()
-        with self._lock:
-            waits = [
-                since + LOCKED - now
-                for key, most in _keys(name, address)
-                for count, since in [self._failures.get(key, (0, 0.0))]
-                if count >= most
-            ]
-        return max([0.0, *waits])
+    def begin(self, name: str, address: str) -> float:
+        """Count an attempt as a wrong password until it turns out to be right, so that of many at once none slips by.
 
-    def failed(self, name: str, address: str) -> None:
-        """Count a wrong password."""
+        Returns the seconds until this name may be tried from this address again; 0: now, and it was counted.
+        """
         now = self._clock()
         with self._lock:
-            for key, _ in _keys(name, address):
-                count, since = self._failures.pop(key, (0, now))
+            found = [(key, most, *self._failures.get(key, (0, now))) for key, most in _keys(name, address)]
+            wait = max((since + LOCKED - now for _, most, count, since in found if count >= most), default=0.0)
+            if wait > 0:
+                return wait
+            for key, _, count, since in found:
+                self._failures.pop(key, None)
                 self._failures[key] = (count + 1 if now - since < LOCKED else 1, now)
             while len(self._failures) > MOST_KEPT:
                 del self._failures[next(iter(self._failures))]  # the one that failed longest ago
+        return 0.0
 
     def succeeded(self, name: str, address: str) -> None:
-        """Forget what went wrong before."""
+        """Take an attempt back, and forget what this name got wrong from this address before."""
         with self._lock:
             self._failures.pop((name, address), None)
+            for key in ((name, ""), ("", address)):
+                if found := self._failures.get(key):
+                    self._failures[key] = (found[0] - 1, found[1])
 
 
 def _keys(name: str, address: str) -> list[tuple[tuple[str, str], int]]:
@@ -98,6 +100,7 @@ class Gate:
         users: Users,
         closed: bool,
         session_hours: float,
+        address_header: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
@@ -107,11 +110,12 @@ class Gate:
         users: Who may log in.
         closed: Let nobody in without logging in; False: only while there are no users.
         session_hours: Who did nothing for this long has to log in again.
+        address_header: Header in which a proxy says where a request comes from; empty: there is none to be trusted.
         clock: Seconds that never go back.
         """
         self._app, self._token, self._learner, self._users = app, token, learner, users
         self._closed, self._idle, self._clock = closed, session_hours * 3600, clock
-        self._attempts = Attempts(clock)
+        self._attempts, self._address_header = Attempts(clock), address_header.lower().encode("latin-1")
         self._sessions: dict[str, _Session] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,19 +138,19 @@ class Gate:
         elif path == "/login":
             await self._log_in(scope, receive, send)
         elif path == "/logout":
-            self._sessions.pop(_key(headers), None)
-            await _go(send, "/login", _cookie(scope, "", 0))
-        elif learner := self._who(headers, hashes):
-            await self._pass(scope, receive, send, learner)
+            await self._log_out(scope, headers, send)
+        elif learner := self._who(headers, hashes, path != NOW):
+            await self._pass(scope, receive, send, learner, logged_in=True)
         elif scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             await _go(send, "/login")
         else:
             await _reply_error(send, "log in first: /login", "LogInNeeded")
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send, learner: str) -> None:
-        await self._app(scope | {"state": {**scope.get("state", {}), "learner": learner}}, receive, send)
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, learner: str, *, logged_in: bool = False) -> None:
+        told = {"learner": learner, "logged_in": logged_in}
+        await self._app(scope | {"state": scope.get("state", {}) | told}, receive, send)
 
-    def _who(self, headers: dict[str, str], hashes: dict[str, str]) -> str:
+    def _who(self, headers: dict[str, str], hashes: dict[str, str], busy: bool) -> str:
         key, now = _key(headers), self._clock()
         session = self._sessions.get(key)
         if session is None:
@@ -155,7 +159,8 @@ class Gate:
         if idle or old or hashes.get(session.learner) != session.hash:
             self._sessions.pop(key, None)
             return ""
-        session.seen = now
+        if busy:
+            session.seen = now
         return session.learner
 
     async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,8 +171,8 @@ class Gate:
             return
         form = parse_qs((await _body(receive)).decode(errors="replace"))
         name, password = (form.get(field, [""])[0] for field in ("name", "password"))
-        address = (scope.get("client") or ("", 0))[0]
-        if wait := self._attempts.wait(name, address):
+        address = self._address(scope)
+        if wait := self._attempts.begin(name, address):
             minutes = math.ceil(wait / 60)
             line = f"Too many wrong passwords. Try again in {counted(minutes, 'minutes')}."
             await _page(send, 429, line, {"retry-after": str(math.ceil(wait))})
@@ -178,8 +183,22 @@ class Gate:
             self._sessions[_digest(token)] = _Session(name, self._users.hashes().get(name, ""), now, now)
             await _go(send, "/", _cookie(scope, token, int(LONGEST)))
         else:
-            self._attempts.failed(name, address)
             await _page(send, 401, "This name and this password don't belong together.")
+
+    def _address(self, scope: Scope) -> str:
+        """Return where a request comes from; of a list, what the nearest proxy added."""
+        told = [value for name, value in scope["headers"] if name == self._address_header]
+        if self._address_header and told:
+            return str(told[-1].decode("latin-1").rpartition(",")[2].strip())
+        return str((scope.get("client") or ("", 0))[0])
+
+    async def _log_out(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
+        """End a session; a link alone, which anybody can send, ends none."""
+        if scope["method"] != "POST":
+            await reply(send, 405, "the page has a button to log out\n", headers={"allow": "POST"})
+            return
+        self._sessions.pop(_key(headers), None)
+        await _go(send, "/login", _cookie(scope, "", 0))
 
     def _forget_old(self, now: float) -> None:
         old = [key for key, one in self._sessions.items() if now - one.seen > self._idle or now - one.began > LONGEST]

@@ -1,20 +1,18 @@
 """What happened on the way to an answer, drawn for those who learn how such systems work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ui.web.render import escaped
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.answer import Answer, Asked, Found
+    from assistant.journal import Kept
     from ingest.embed import Embedder
     from ingest.index import View
 
-RANKED = 12
-"""Candidates in the table."""
 ON_MAP = 1500
 """Most chunks on the map; of more, every n-th."""
 _WIDTH, _HEIGHT = 640, 360
@@ -34,14 +32,23 @@ _STEPS = {
 }
 
 
-def hood_html(found: "Found", asked: "Asked | None", answer: "Answer", embedder: "Embedder", view: "View") -> str:
-    """Return the panel of one answer."""
+def hood_html(kept: "Kept", made: Mapping[str, Any], embedder: "Embedder", view: "View") -> str:
+    """Return the panel of one answer.
+
+    Args:
+        kept: The answer, as the journal has it.
+        made: How it came about (`assistant.explain`).
+        embedder: The model that turns the question into a vector.
+        view: The notes as they are now, for the map.
+    """
+    searched = str(kept.document.get("standalone") or kept.question)
+    synced = kept.generation != view.generation
     parts = [
-        _section("The question, as the embedding model sees it", _tokens(embedder, answer.question)),
-        _section("What was found, and how fusion ordered it", _ranks(found)),
-        _section("Time of each step", _waterfall(answer)),
-        _section("A map of your notes", _map(found, view)),
-        _section("The prompt", _prompt(asked, answer)),
+        _section("The question, as the embedding model sees it", _tokens(embedder, searched)),
+        _section("What was found, and how fusion ordered it", _ranks(made)),
+        _section("Time of each step", _waterfall(kept)),
+        _section("A map of your notes", _map(made, searched, embedder, view, synced)),
+        _section("The prompt", _prompt(made["prompt"], kept.model)),
     ]
     return f'<section class="hood" aria-label="Under the hood">{"".join(parts)}</section>'
 
@@ -60,34 +67,34 @@ def _tokens(embedder: "Embedder", question: str) -> str:
     )
 
 
-def _ranks(found: "Found") -> str:
-    chosen = {passage.chunk.path for passage in found.retrieval.passages}
+def _ranks(made: Mapping[str, Any]) -> str:
     rows = []
-    for n, passage in enumerate(found.retrieval.candidates[:RANKED], start=1):
-        chunk = passage.chunk
-        place = f"{chunk.path}, {chunk.place_at(chunk.start).locator}"
-        kept = ' class="kept"' if chunk.path in chosen else ""
+    for n, one in enumerate(made["candidates"], start=1):
+        kept = ' class="kept"' if one["chosen"] else ""
         rows.append(
-            f"<tr{kept}><td>{n}</td><td>{passage.score:.3f}</td><td>{passage.cosine:.3f}</td>"
-            f"<td>{passage.dense_rank or '–'}</td><td>{passage.bm25:.1f}</td><td>{passage.sparse_rank or '–'}</td>"
-            f"<td>{escaped(place)}</td></tr>"
+            f"<tr{kept}><td>{n}</td><td>{one['score']:.3f}</td><td>{one['cosine']:.3f}</td>"
+            f"<td>{one['dense_rank'] or '–'}</td><td>{one['bm25']:.1f}</td><td>{one['sparse_rank'] or '–'}</td>"
+            f"<td>{escaped(_name(one))}</td></tr>"
         )
-    verdict = found.verdict
     heads = ("#", "final", "cosine", "its rank", "BM25", "its rank", "chunk")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     decided = (
-        f"Evidence {verdict.evidence:.3f}; from {verdict.threshold:.3f} on the notes count as answering."
-        if verdict.calibrated
-        else f"Evidence {verdict.evidence:.3f}; this embedding model is not calibrated, so nothing is refused."
+        f"Evidence {made['evidence']:.3f}; from {made['threshold']:.3f} on the notes count as answering."
+        if made["calibrated"]
+        else f"Evidence {made['evidence']:.3f}; this embedding model is not calibrated, so nothing is refused."
     )
     return (
         f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f"</div><p>Final = .6 · (.5 · cosine + .5 · BM25 ÷ {found.retrieval.ideal:.1f}) + .4 · what the file’s best "
+        f"</div><p>Final = .6 · (.5 · cosine + .5 · BM25 ÷ {made['ideal']:.1f}) + .4 · what the file’s best "
         f"chunks score. {decided}</p>"
     )
 
 
-def _waterfall(answer: "Answer") -> str:
+def _name(one: Mapping[str, Any]) -> str:
+    return f"{one['path']}, {one['locator']}"
+
+
+def _waterfall(answer: "Kept") -> str:
     laps = {step: took for step, took in answer.timings_ms.items() if step != "total"}
     total = max(sum(took for step, took in laps.items() if "." not in step), 0.01)
     bars, at, inner = [], 0.0, 0.0
@@ -117,16 +124,13 @@ def _waterfall(answer: "Answer") -> str:
     return f'<div class="waterfall">{"".join(bars)}</div>{spoken}'
 
 
-def _map(found: "Found", view: "View") -> str:
+def _map(made: Mapping[str, Any], searched: str, embedder: "Embedder", view: "View", synced: bool) -> str:
     import numpy as np
 
     places, axes, middle, dots = _plane(view)
-    hits = {passage.chunk.key for passage in found.retrieval.passages}
-    near = [passage.chunk for passage in found.retrieval.candidates[:RANKED]]
-    vectors = view.vectors([chunk.id for chunk in near])
-    names = {chunk.key: f"{chunk.path}, {chunk.place_at(chunk.start).locator}" for chunk in near}
-    points = [(key, (np.asarray(vector) - middle) @ axes) for key, vector in vectors.items()]
-    question = (np.asarray(found.retrieval.vector) - middle) @ axes
+    found = [(one, view.vectors([one["id"]])) for one in made["candidates"]]
+    points = [(one, (np.asarray(vector) - middle) @ axes) for one, each in found for vector in each.values()]
+    question = (np.asarray(embedder.encode_query(searched)[0]) - middle) @ axes
     everything = np.vstack([places, *(place for _, place in points), question])
     low, high = everything.min(axis=0), everything.max(axis=0)
     size = np.where(high > low, high - low, 1.0)
@@ -139,11 +143,11 @@ def _map(found: "Found", view: "View") -> str:
     for place, name in zip(places, dots, strict=True):
         x, y = at(place)
         shapes.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"><title>{escaped(name)}</title></circle>')
-    for key, place in points:
+    for one, place in points:
         x, y = at(place)
-        kind = "hit" if key in hits else "near"
+        kind = "hit" if one["hit"] else "near"
         shapes.append(
-            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escaped(names[key])}</title></circle>'
+            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escaped(_name(one))}</title></circle>'
         )
     x, y = at(question)
     shapes.append(
@@ -154,6 +158,8 @@ def _map(found: "Found", view: "View") -> str:
         '<span class="key near"></span> next best <span class="key dot"></span> other chunks. Two of '
         f"{len(middle)} dimensions (PCA): near here is not always near there.</p>"
     )
+    if synced:
+        legend += "<p>The notes were synced since this answer: the map shows them as they are now.</p>"
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Map of the notes, the question and its hits">'
         f"{''.join(shapes)}</svg>{legend}"
@@ -178,11 +184,23 @@ def _plane(view: "View") -> "tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[
     return (matrix - middle) @ axes, axes, middle, names
 
 
-def _prompt(asked: "Asked | None", answer: "Answer") -> str:
-    if asked is None:
-        return f"<p>{'It is not kept.' if answer.model else 'No model was asked.'}</p>"
+def _prompt(prompt: Mapping[str, Any] | None, model: str | None) -> str:
+    if prompt is None:
+        return f"<p>{'It is not kept.' if model else 'No model was asked.'}</p>"
+    tokens, most, parts = prompt["tokens"], prompt["most_tokens"], prompt["parts"]
+    whole = max(1, sum(parts.values()))
+    rows = "".join(
+        f'<tr><th scope="row">{escaped(name)}</th><td>{tokens * length / whole:.0f}</td>'
+        f"<td>{100 * tokens * length / whole / most:.0f} %</td></tr>"
+        for name, length in parts.items()
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("part", "tokens, about", "of the budget"))
     messages = "".join(
         f'<h3>{escaped(message["role"])}</h3><pre tabindex="0">{escaped(message["content"])}</pre>'
-        for message in asked.prompt.messages
+        for message in prompt["messages"]
     )
-    return f"<p>{asked.prompt.tokens} tokens, {asked.prompt.passages} passages.</p>{messages}"
+    return (
+        f"<p>{tokens:,} of {most:,} tokens, with {prompt['passages']} passages: what the model’s context leaves when "
+        f"the answer’s room is taken off.</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        + (messages or "<p>It was too long to be kept.</p>")
+    )

@@ -15,12 +15,10 @@ from ui.show import counted
 from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
 from ui.web.desk import Desk, Syncing
-from ui.web.parts import CLICKS, Event
+from ui.web.parts import CLICKS, LOOK, Event
 from ui.web.render import escaped, failed, remark
 from ui.web.source import note_html
 
-TICK = 1.0
-"""Seconds between two looks at a sync."""
 NIGHTS = 7
 TOP = "(top of the folder)"
 _WELL = {"indexed", "unchanged"}
@@ -47,7 +45,7 @@ class NotesTab:
                 with gr.Row(elem_id="notes-tools"):
                     self.sync = gr.Button("Sync now", variant="primary", scale=1, min_width=110, elem_id="sync")
                     self.again = gr.Button("Read everything again", scale=1, min_width=110)
-                self.progress = gr.HTML(elem_id="progress")
+                self.progress = gr.HTML(elem_id="progress", js_on_load=LOOK)
                 self.tree = gr.HTML(elem_id="tree", js_on_load=CLICKS)
                 self._lay_upload()
                 with gr.Accordion("Trash", open=False):
@@ -61,7 +59,6 @@ class NotesTab:
                 with gr.Row(visible=False) as self.sure:
                     self.yes = gr.Button("Yes, move it", variant="stop", elem_id="delete-yes")
                     self.no = gr.Button("Keep it")
-        self.timer = gr.Timer(TICK, active=False)
         self._wire()
 
     def _lay_upload(self) -> None:
@@ -77,7 +74,7 @@ class NotesTab:
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view = [self.seen, self.progress, self.tree, self.trash, self.nights, self.course]
-        self.timer.tick(self.look, [self.seen], view, **quiet)
+        self.progress.submit(self.look, [self.seen], view, **quiet)
         self.sync.click(lambda: self.start(), None, [self.progress], **quiet)
         self.again.click(lambda: self.start(fresh=True), None, [self.progress], **quiet)
         self.files.upload(self.upload, [self.files, self.course], [self.files, self.uploaded, self.progress], **quiet)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ui.errors import Nameless
+
 if TYPE_CHECKING:
     import gradio as gr
 
@@ -29,10 +31,19 @@ FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
 KEYS = CLICKS + "watch('value', () => study.turned(element));"
 """The same for a question: the next one is answered by keyboard at once."""
 
+LOOK = CLICKS + "document.addEventListener('study-notes', () => trigger('submit'));"
+"""The same for what a sync changes: app.js says when there is something to be seen."""
+
 
 def learner_of(request: "gr.Request") -> str:
-    """Return whose page it is."""
-    return str(request.username or "")
+    """Return whose page it is.
+
+    Raises:
+        Nameless: That is not known.
+    """
+    if not request.username:
+        raise Nameless
+    return str(request.username)
 
 
 class Event:

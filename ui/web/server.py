@@ -74,6 +74,7 @@ def pages(desk: Desk, uploads: Path) -> "fastapi.FastAPI":
 
     from ui.web import app as ours
     from ui.web.api import add_api
+    from ui.web.now import add_now
     from ui.web.tools import Tools
 
     version = importlib.metadata.version("study-assistant")
@@ -87,6 +88,7 @@ def pages(desk: Desk, uploads: Path) -> "fastapi.FastAPI":
         lifespan=tools.lifespan,
     )
     add_api(app, desk)
+    add_now(app, desk)
     tools.add_to(app)
 
     @app.get("/app.js", include_in_schema=False)
@@ -161,6 +163,7 @@ class Service:
             users=Users(home),
             closed=not (is_loopback(self._host) or settings.ui_trust_network),
             session_hours=settings.ui_session_hours,
+            address_header=settings.ui_address_header,
         )
         return Guard(gate, hosts=hosts_of(self._host, settings.ui_hosts), most_bytes=settings.ui_upload_mb << 20)
 
