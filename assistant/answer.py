@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import prompt as prompting
 from assistant.cite import UNSUPPORTED, Citation, Cited, Sentence, resolve
-from assistant.errors import ContextOverflow, NoSuchCourse, QuestionRejected, ServerError
+from assistant.errors import STOPPED, ContextOverflow, NoSuchCourse, QuestionRejected, ServerError
 from assistant.follow import Turn, standalone
 from assistant.prompt import NOT_IN_NOTES, Prompt
 from assistant.quote import quote
@@ -189,11 +189,12 @@ def answer(
         finding = pool.submit(_find_model, settings) if use_model else None
         view, embedder = shelf.view(), shelf.embedder
         reranker, entailment = _reranker(settings), _entailment(settings) if use_model else None
-        course = _course(course, shelf)
+        course = course_of(course, shelf)
         watch.lap("open")
-        searched = question
+        searched, silence = question, 0.0
         if history:
-            searched = standalone(question, history, finding.result()[0] if finding else None)
+            rewritten = standalone(question, history, finding.result()[0] if finding else None)
+            searched, silence = rewritten.question, rewritten.silence
             watch.lap("rewrite")
         retrieval = retrieve(
             searched,
@@ -223,7 +224,7 @@ def answer(
         done = _quoted(draft, quote(searched, retrieval, embedder), notice)
         watch.lap("quote")
     else:
-        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history)
+        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history, silence)
     if not verdict.calibrated:
         note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
         done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
@@ -243,12 +244,16 @@ def stopped(found: Found, asked: Asked, text: str) -> Answer:
         sentences=cited.sentences,
         citations=cited.citations,
         notice="stopped before its end",
-        failure="Stopped",
+        failure=STOPPED,
     )
 
 
-def _course(name: str, shelf: Shelf) -> str:
-    """Return a course as it is named in the index."""
+def course_of(name: str, shelf: Shelf) -> str:
+    """Return a course as it is named in the index.
+
+    Raises:
+        NoSuchCourse: No note belongs to it.
+    """
     name = name.strip("/")
     if name and name not in (courses := shelf.ledger.courses()):
         raise NoSuchCourse(name, courses)
@@ -306,6 +311,7 @@ def _ask(
     embedder: Embedder,
     entailment: Entailment | None,
     history: Sequence[Turn],
+    silence: float,
     context: int = 0,
 ) -> Generator[Event, None, Answer]:
     again, context = bool(context), context or model.context_tokens
@@ -319,7 +325,7 @@ def _ask(
     text, notice, shown, failure = "", "", False, ""
     usage: dict[str, int] = {}
     try:
-        with closing(model.stream(prompt.messages, max_tokens=room)) as deltas:
+        with closing(model.stream(prompt.messages, max_tokens=room, waited=silence)) as deltas:
             for delta in deltas:
                 if (delta.text or delta.reasoning) and "first_token" not in watch.laps:
                     watch.lap("first_token")
@@ -342,7 +348,7 @@ def _ask(
         if isinstance(error, ContextOverflow) and not again:  # a server may tell its limit only when it is passed
             less = (error.limit or context) - max(0, error.wanted - prompt.tokens)
             if 0 < less < context:
-                told = draft, model, retrieval, settings, watch, embedder, entailment, history, less
+                told = draft, model, retrieval, settings, watch, embedder, entailment, history, silence, less
                 return (yield from _ask(*told))
         text, notice, failure = error.partial, str(error), type(error).__name__
     watch.lap("write")

@@ -41,6 +41,9 @@ from pathlib import Path
 
 from ingest.errors import StudyError
 
+STOPPED = "Stopped"
+"""Stands where the name of an error would, where the reader stopped an answer: nothing went wrong."""
+
 
 class QuestionRejected(StudyError):
     """The question can't be asked as it is."""
@@ -285,8 +288,10 @@ class AnswerEmpty(ServerError):
 class AnswerEndless(ServerError):
     """The model goes round in circles, or the server does not stop at the limit it was given."""
 
-    def __init__(self, model: str, what: str) -> None:
+    def __init__(self, model: str, what: str, *, period: int = 0) -> None:
         super().__init__(f"the model {model} {what} and was stopped; ask in other words, or serve another model")
+        self.period = period
+        """Characters of what is repeated; 0: nothing is."""
 
 
 class AnswerUnparsable(ServerError):

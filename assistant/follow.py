@@ -12,10 +12,10 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from assistant.errors import ServerError
+from assistant.errors import ServerError, ServerStalled
 from assistant.visible import visible
 from assistant.words import NEGATIONS, STOP_WORDS, stems
 
@@ -73,6 +73,15 @@ class Turn:
     """What was searched for; empty: the question itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A question as it can be asked by itself; it may be the same."""
+
+    question: str
+    silence: float = 0.0
+    """For how long the model had said nothing when it was given up, in seconds; 0: it was not."""
+
+
 def turns(kept: "Sequence[Kept]") -> tuple[Turn, ...]:
     """Return answers of a journal as what was said, oldest first; only those that are looked back at."""
     return tuple(
@@ -81,8 +90,8 @@ def turns(kept: "Sequence[Kept]") -> tuple[Turn, ...]:
     )
 
 
-def standalone(question: str, history: Sequence[Turn], model: "LanguageModel | None" = None) -> str:
-    """Return the question as it can be asked by itself; it may be the same.
+def standalone(question: str, history: Sequence[Turn], model: "LanguageModel | None" = None) -> Rewritten:
+    """Return the question as it can be asked by itself.
 
     Args:
         question: The follow-up.
@@ -90,8 +99,9 @@ def standalone(question: str, history: Sequence[Turn], model: "LanguageModel | N
         model: Who rewrites it; None: the rule does.
     """
     if not history:
-        return question
-    return (model and _by_model(question, history, model)) or by_rule(question, history[-1])
+        return Rewritten(question)
+    found = _by_model(question, history, model) if model else Rewritten("")
+    return found if found.question else replace(found, question=by_rule(question, history[-1]))
 
 
 def by_rule(question: str, before: Turn) -> str:
@@ -111,24 +121,29 @@ def _topic(question: str) -> list[str]:
     return list(dict.fromkeys(word for word in _WORD.findall(question) if word.lower() not in skipped))
 
 
-def _by_model(question: str, history: Sequence[Turn], model: "LanguageModel") -> str:
-    """Return the model's rewriting; empty where there is none to use."""
+def _by_model(question: str, history: Sequence[Turn], model: "LanguageModel") -> Rewritten:
+    """Return the model's rewriting; an empty one where there is none to use."""
     messages = [
         {"role": "system", "content": _SYSTEM},
         {"role": "user", "content": f"{told(history)}\n\nLast question: {visible(question)}"},
     ]
-    until, text = time.monotonic() + REWRITE_S, ""
+    text, spoke = "", time.monotonic()
+    until = spoke + REWRITE_S
     try:
         with closing(model.stream(messages, max_tokens=REWRITE_TOKENS, schema=_SCHEMA)) as deltas:
             for delta in deltas:
                 text = delta.text if delta.restart else text + delta.text
+                if delta.text or delta.reasoning:
+                    spoke = time.monotonic()
                 if time.monotonic() > until:
-                    return ""
+                    return Rewritten("", time.monotonic() - spoke)
         found = json.loads(text)["question"]
+    except ServerStalled:
+        return Rewritten("", time.monotonic() - spoke)
     except (ServerError, ValueError, LookupError, TypeError):
-        return ""
+        return Rewritten("")
     clean = " ".join(visible(found).split()) if isinstance(found, str) else ""
-    return clean if len(clean) <= MOST_CHARACTERS and stems(clean) else ""
+    return Rewritten(clean if len(clean) <= MOST_CHARACTERS and stems(clean) else "")
 
 
 def told(history: Sequence[Turn], most_characters: int = TURNS * 2 * ANSWER_CHARACTERS) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 from assistant.errors import (
     AnswerCut,
     AnswerEmpty,
+    AnswerEndless,
     AnswerJunk,
     AnswerUnparsable,
     ContextOverflow,
@@ -34,7 +35,7 @@ from assistant.errors import (
 )
 from assistant.exchange import Exchange, Server, loads
 from assistant.settings import AssistantSettings
-from assistant.watch import Thinking, Watch, orphan_tag
+from assistant.watch import Thinking, Watch, once, orphan_tag
 
 Messages = Sequence[Mapping[str, str]]
 """Each with its role (system, user or assistant) and its content."""
@@ -120,6 +121,7 @@ class LanguageModel:
         max_tokens: int | None = None,
         schema: Mapping[str, Any] | None = None,
         stop: Sequence[str] = (),
+        waited: float = 0.0,
     ) -> Generator[Delta, None, None]:
         """Yield the answer piece by piece; closing the generator hangs up, and so stops the server.
 
@@ -128,6 +130,8 @@ class LanguageModel:
             max_tokens: Most tokens to write, thinking included; by default `llm_max_answer_tokens`.
             schema: JSON schema that the answer must follow.
             stop: Texts that end the answer.
+            waited: Seconds that this server was waited for in vain just before; the wait for the first token is
+                so much shorter.
 
         Raises:
             ServerError: Any of its kinds; `partial` holds the text so far.
@@ -154,7 +158,7 @@ class LanguageModel:
         text, finish, usage = "", "", None
         split, watch = Thinking(), Watch(self.name, most)
         try:
-            with closing(self._events(body)) as events:
+            with closing(self._events(body, waited)) as events:
                 for event in events:
                     finish, usage = event.finish_reason or finish, event.usage or usage
                     watch.feed(event.text + event.reasoning)
@@ -174,7 +178,7 @@ class LanguageModel:
                 raise AnswerEmpty(self.name, finish)
             yield Delta(new, thought, finish_reason=finish, usage=usage)
         except ServerError as error:
-            error.partial = text
+            error.partial = once(text, error.period) if isinstance(error, AnswerEndless) else text
             raise
 
     def complete(
@@ -224,12 +228,12 @@ class LanguageModel:
             with self._counting:
                 self.spent.update(told)
 
-    def _events(self, body: dict[str, Any]) -> Generator[Delta, None, None]:
+    def _events(self, body: dict[str, Any], waited: float) -> Generator[Delta, None, None]:
         """Yield what the server sends, as it is, and an empty piece when nothing came for a while."""
         server, settings = self._server, self._settings
         first, stall = settings.llm_first_token_s, settings.llm_stall_s
         silence = f"sent no token within {first:g} s", "STUDY_LLM_FIRST_TOKEN_S"
-        until, finished = monotonic() + first, False
+        until, finished = monotonic() + first - waited, False
         path = f"{server.path}/chat/completions"
         exchange = Exchange(server, path, body, refusal=self._refusal, retries=2)
         try:

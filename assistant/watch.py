@@ -66,16 +66,24 @@ class Watch:
             raise AnswerEndless(self._model, "wrote more than it was allowed")
         if self._size >= self._checked + 200:
             self._checked = self._size
-            if _repeats(self._tail):
-                raise AnswerEndless(self._model, "repeats itself")
+            if period := _period(self._tail):
+                raise AnswerEndless(self._model, "repeats itself", period=period)
 
 
-def _repeats(text: str) -> bool:
-    """Return whether a text ends in five copies or more of one piece, 600 characters or more in all."""
+def once(text: str, period: int) -> str:
+    """Return a text that ends in copies of a piece of so many characters with the first of them alone."""
+    start = len(text) - period
+    while 0 < start < len(text) and text[start - 1] == text[start - 1 + period]:
+        start -= 1
+    return text[: start + period]
+
+
+def _period(text: str) -> int:
+    """Return the length of the piece that a text ends in five copies or more of, 600 characters or more; else 0."""
     for period in range(1, min(_LOOP_CHARS, len(text) // _LOOP_TIMES) + 1):
         piece = text[-period:]
         if text.endswith(piece, 0, len(text) - period):
             times = max(_LOOP_TIMES, -(-_LOOP_CHARS // period))
             if text.endswith(piece * times):
-                return True
-    return False
+                return period
+    return 0

@@ -69,7 +69,7 @@ def by_hand(asked: Asked, history: Sequence[Turn]) -> str:
 
 def ours(model: LanguageModel | None = None) -> Rewrite:
     """Return what a conversation does: by a model, or by the rule."""
-    return lambda asked, history: standalone(asked.question, history, model)
+    return lambda asked, history: standalone(asked.question, history, model).question
 
 
 def measure(talks: Sequence[Sequence[Asked]], rewrite: Rewrite, found: Callable[[str, Asked], Row]) -> list[Row]:

@@ -104,7 +104,7 @@ class Bench:
 
     def searched(self, case: Case) -> str:
         """Return what is searched for: the question, or what a follow-up becomes."""
-        return standalone(case.question, answering.history(case), self.model)
+        return standalone(case.question, answering.history(case), self.model).question
 
     def watched(self, suite: str, rows: Iterable[Thing], total: int) -> Iterator[Thing]:
         """Yield rows, telling how far it is."""

@@ -45,7 +45,7 @@ def test_the_topic_is_carried_from_question_to_question() -> None:
 
 
 def test_a_question_without_a_past_stays_as_it_is() -> None:
-    assert standalone("And how does it differ?", ()) == "And how does it differ?"
+    assert standalone("And how does it differ?", ()).question == "And how does it differ?"
 
 
 def with_model(settings: AssistantSettings, server: FakeServer) -> tuple[AssistantSettings, LanguageModel]:
@@ -58,7 +58,7 @@ def with_model(settings: AssistantSettings, server: FakeServer) -> tuple[Assista
 def test_a_model_rewrites_the_question_under_a_schema(settings: AssistantSettings) -> None:
     with FakeServer('{"question": "How does FSDP differ from DDP?"}') as server:
         _, model = with_model(settings, server)
-        assert standalone("And how does it differ?", [FSDP], model) == "How does FSDP differ from DDP?"
+        assert standalone("And how does it differ?", [FSDP], model).question == "How does FSDP differ from DDP?"
         body = server.chats[0]
     assert body["response_format"]["json_schema"]["schema"]["required"] == ["question"]
     assert "Earlier question: What is FSDP?\nEarlier answer: FSDP shards a model." in body["messages"][-1]["content"]
@@ -71,7 +71,8 @@ def test_a_model_rewrites_the_question_under_a_schema(settings: AssistantSetting
 def test_a_model_that_rewrites_badly_leaves_it_to_the_rule(settings: AssistantSettings, reply: str) -> None:
     with FakeServer(reply) as server:
         assert (
-            standalone("Does it save memory?", [FSDP], with_model(settings, server)[1]) == "Does it save memory? (FSDP)"
+            standalone("Does it save memory?", [FSDP], with_model(settings, server)[1]).question
+            == "Does it save memory? (FSDP)"
         )
 
 
@@ -79,7 +80,8 @@ def test_a_model_that_rewrites_badly_leaves_it_to_the_rule(settings: AssistantSe
 def test_a_server_that_fails_leaves_it_to_the_rule(settings: AssistantSettings, fault: str) -> None:
     with FakeServer('{"question": "x y z"}', fault=fault) as server:
         assert (
-            standalone("Does it save memory?", [FSDP], with_model(settings, server)[1]) == "Does it save memory? (FSDP)"
+            standalone("Does it save memory?", [FSDP], with_model(settings, server)[1]).question
+            == "Does it save memory? (FSDP)"
         )
 
 
@@ -88,7 +90,7 @@ def test_a_model_that_dawdles_is_not_waited_for(settings: AssistantSettings, mon
     with FakeServer("{}", fault="stall-before-first-token") as server:
         _, model = with_model(settings, server)
         started = time.monotonic()
-        assert standalone("Does it save memory?", [FSDP], model) == "Does it save memory? (FSDP)"
+        assert standalone("Does it save memory?", [FSDP], model).question == "Does it save memory? (FSDP)"
     assert time.monotonic() - started < 2
 
 
@@ -151,7 +153,9 @@ def test_a_model_that_thinks_first_rewrites_too(corpus_settings: AssistantSettin
     thoughts = " ".join(f"thought-{number}" for number in range(300))
     with FakeServer('{"question": "How does FSDP differ from DDP?"}', reasoning=thoughts) as server:
         model = with_model(corpus_settings, server)[1]
-        assert standalone("And how does it differ from DDP?", [FSDP], model) == "How does FSDP differ from DDP?"
+        assert (
+            standalone("And how does it differ from DDP?", [FSDP], model).question == "How does FSDP differ from DDP?"
+        )
 
 
 def test_a_conversation_comes_back_from_the_journal(corpus_settings: AssistantSettings, tmp_path: Path) -> None:
