@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assistant.errors import STOPPED
 from assistant.journal import Journal, Measured
 
 _FOUND = ("open", "rewrite", "retrieve")
 _ASKED = (*_FOUND, "find_model", "prompt", "first_token")
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histograms. Seconds."""
+SPEEDS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
+"""Upper bounds of the histogram of tokens per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ def first_token_ms(one: Measured) -> float | None:
     return sum(one.timings_ms.get(step, 0) for step in _ASKED) if "first_token" in one.timings_ms else None
 
 
+def total_ms(one: Measured) -> float | None:
+    """Return the milliseconds until the checked answer was there; None where it was stopped."""
+    return one.timings_ms.get("total")
+
+
 def tokens_per_s(one: Measured) -> float | None:
     """Return how fast the model wrote after its first token; None where it is not known."""
     tokens, took = one.usage.get("answer_tokens", 0), one.timings_ms.get("write", 0)
@@ -72,13 +80,18 @@ def figures(measured: Sequence[Measured]) -> Figures:
     return Figures(
         answers=len(measured),
         outcomes=dict(sorted(Counter(one.outcome for one in measured).items())),
-        failures=dict(sorted(Counter(one.failure for one in measured if one.failure).items())),
+        failures=_failures(measured),
         first_passage_ms=_spread(map(first_passage_ms, measured)),
         first_token_ms=_spread(map(first_token_ms, measured)),
-        total_ms=_spread(one.timings_ms.get("total") for one in measured),
+        total_ms=_spread(map(total_ms, measured)),
         tokens_per_s=_spread(map(tokens_per_s, measured)),
         cached=sum(one.usage.get("cached_tokens", 0) for one in measured) / prompts if prompts else None,
     )
+
+
+def _failures(measured: Iterable[Measured]) -> dict[str, int]:
+    found = Counter(one.failure for one in measured)
+    return {kind: found[kind] for kind in sorted(found) if kind not in ("", STOPPED)}
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:
@@ -112,22 +125,23 @@ def exposition(journals: Iterable[Journal]) -> tuple[bytes, str]:
                 answers.add_metric([outcome], count)
             yield answers
             failures = CounterMetricFamily("study_failures", "Failures of the model server.", labels=["kind"])
-            for kind, count in sorted(Counter(one.failure for one in every if one.failure).items()):
+            for kind, count in _failures(every).items():
                 failures.add_metric([kind], count)
             yield failures
             tokens = CounterMetricFamily("study_tokens", "Tokens, as the model server counts.", labels=["kind"])
             for kind in ("prompt", "cached", "answer"):
                 tokens.add_metric([kind], sum(one.usage.get(f"{kind}_tokens", 0) for one in every))
             yield tokens
-            for name, told, of in (
-                ("first_passage", "From a question to its passages.", first_passage_ms),
-                ("first_token", "From a question to the model's first token.", first_token_ms),
-                ("answer", "From a question to its checked answer.", lambda one: one.timings_ms.get("total")),
+            for name, told, of, unit, bounds in (
+                ("first_passage_seconds", "From a question to its passages.", first_passage_ms, 1000, BUCKETS),
+                ("first_token_seconds", "From a question to the model's first token.", first_token_ms, 1000, BUCKETS),
+                ("answer_seconds", "From a question to its checked answer.", total_ms, 1000, BUCKETS),
+                ("tokens_per_second", "How fast the model wrote, after its first token.", tokens_per_s, 1, SPEEDS),
             ):
-                seconds = [took / 1000 for one in every if (took := of(one)) is not None]
-                buckets = [(str(bound), sum(took <= bound for took in seconds)) for bound in BUCKETS]
-                family = HistogramMetricFamily(f"study_{name}_seconds", told)
-                family.add_metric([], [*buckets, ("+Inf", len(seconds))], sum(seconds))
+                values = [value / unit for one in every if (value := of(one)) is not None]
+                buckets = [(str(bound), sum(value <= bound for value in values)) for bound in bounds]
+                family = HistogramMetricFamily(f"study_{name}", told)
+                family.add_metric([], [*buckets, ("+Inf", len(values))], sum(values))
                 yield family
 
     registry = CollectorRegistry()

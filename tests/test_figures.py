@@ -48,6 +48,14 @@ def test_figures_by_hand() -> None:
     assert found.cached == 0.25
 
 
+def test_what_the_reader_stopped_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    stopped = Measured(3.0, "answered", "m", "Stopped", {"open": 1, "retrieve": 9}, {})
+    assert figures([QUOTED, stopped]).failures == {"ServerUnreachable": 1}
+    journal = Journal(tmp_path)
+    journal.asked(document(), failure="Stopped")
+    assert b"Stopped" not in exposition([journal])[0]
+
+
 def test_no_answer_has_no_figures() -> None:
     found = figures([])
     assert (found.answers, found.outcomes, found.first_passage_ms, found.cached) == (0, {}, None, None)
@@ -76,6 +84,9 @@ def test_prometheus_reads_counters_and_histograms_and_no_one_s_name(tmp_path: Pa
         'study_first_passage_seconds_bucket{le="0.05"} 2.0',
         'study_first_passage_seconds_bucket{le="+Inf"} 2.0',
         "study_first_token_seconds_sum 0.2",
+        'study_tokens_per_second_bucket{le="25.0"} 0.0',
+        'study_tokens_per_second_bucket{le="50.0"} 1.0',
+        "study_tokens_per_second_sum 50.0",
         "study_answer_seconds_count 2.0",
     ):
         assert line in shown

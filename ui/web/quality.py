@@ -92,7 +92,7 @@ def use_html(desk: Desk, learner: str) -> str:
 
 def _answers(found: Figures) -> list[tuple[str, str]]:
     outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.outcomes.items())
-    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items() if name != "Stopped")
+    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items())
     rows = [(f"Answers, last {DAYS} days", f"{found.answers}: {outcomes}" if found.answers else "none yet")]
     for name, spread, unit in (
         ("First passage", found.first_passage_ms, "ms"),
