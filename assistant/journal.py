@@ -171,7 +171,7 @@ class Conversation:
     started: float
     """Seconds since the epoch."""
     last: float
-    """When its last question was asked, or it was started."""
+    """When its last question was asked."""
     title: str
     course: str
     """Sub-folder of the notes that it stays in; empty: all."""
@@ -336,12 +336,15 @@ class Journal(Database):
             )
 
     def conversations(self, limit: int = 100) -> list[Conversation]:
-        """Return the conversations of the history, the one that was last spoken in first; at most `limit`, -1: all."""
+        """Return the conversations of the history in which something was answered, the one last spoken in first.
+
+        At most `limit`; all if that is -1.
+        """
         return [
             Conversation(*row)
             for row in self.rows(
-                "SELECT c.id, c.started, coalesce(max(a.asked), c.started) AS last, c.title, c.course, count(a.id) "
-                f"FROM conversations c LEFT JOIN answers a ON a.conversation = c.id WHERE c.id NOT IN ({_REMOVED}) "
+                "SELECT c.id, c.started, max(a.asked) AS last, c.title, c.course, count(a.id) "
+                f"FROM conversations c JOIN answers a ON a.conversation = c.id WHERE c.id NOT IN ({_REMOVED}) "
                 "GROUP BY c.id ORDER BY last DESC, c.id DESC LIMIT ?",
                 limit,
             )

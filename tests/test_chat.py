@@ -70,8 +70,27 @@ def test_words_with_a_slash(mine: AssistantSettings) -> None:
     assert "MIG" not in done.stdout
 
 
+def test_the_sources_of_a_conversation_that_is_gone_on_with_are_those_of_its_last_answer(
+    mine: AssistantSettings,
+) -> None:
+    ask("chat", say="What is FSDP?\n")
+    assert "[1] infrastructure/distributed-training.md, § " in ask("chat", "--resume", say="/sources\n").stdout
+
+
+def test_an_answer_that_cites_nothing_has_no_sources(mine: AssistantSettings) -> None:
+    done = ask("chat", say="What is FSDP?\nWhat is the best pizza in Naples?\n/sources\n")
+    assert done.stdout.endswith("? /sources\nthe last answer cites nothing\n\n")
+
+
+def test_a_course_that_no_note_belongs_to_is_told_before_anything_is_asked(mine: AssistantSettings) -> None:
+    done = ask("chat", "--course", "nope", say="What is FSDP?\n")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: no note belongs to a course nope; courses: architecture, ")
+    assert Journal.of(mine).conversations() == []
+
+
 def test_a_quiz_is_about_the_last_question_and_the_conversation_goes_on(mine: AssistantSettings) -> None:
-    done = ask("chat", "--no-llm", say="/quiz\nWhat is PagedAttention?\n/quiz\nq\nWhat is MIG?\n")
+    done = ask("chat", "--no-llm", say="/quiz\nWhat is PagedAttention?\n/quiz\nq\n\nWhat is MIG?\n")
     assert "ask something first" in done.stdout
     assert "infrastructure/model-serving.md" in done.stdout
     assert "\n1. " in done.stdout
@@ -149,7 +168,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(mine: AssistantSetting
             read_until(terminal, b"word word", 30)
             child.send_signal(signal.SIGINT)
             read_until(terminal, b"stopped", 10)
-            os.write(terminal, b"How does FSDP differ from DDP?\n")
+            os.write(terminal, b"And how does it differ from DDP?\n")
             seen = read_until(terminal, b"distributed-training.md", 30)
             os.write(terminal, b"/quit\n")
             assert child.wait(10) == 0
@@ -162,6 +181,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(mine: AssistantSetting
     kept = Journal.of(mine).since(0)
     assert [one.failure for one in kept] == ["Stopped", ""]
     assert kept[0].document["answer"].startswith("word word")
+    assert kept[1].document["standalone"] == "And how does it differ from DDP? (FSDP)"  # what was stopped was asked
 
 
 def read_until(terminal: int, wanted: bytes, seconds: float) -> bytes:

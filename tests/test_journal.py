@@ -87,19 +87,25 @@ def test_words_are_found_in_questions_and_answers_by_their_stem_and_beginning(tm
     assert made.search("?!") == []
 
 
+def test_a_conversation_in_which_nothing_was_answered_is_none(tmp_path: Path) -> None:
+    made = Journal(tmp_path)
+    made.asked(document("One?"), conversation=made.start("FSDP"), asked=1.0)
+    empty = made.start("its question failed")
+    assert [talk.title for talk in made.conversations()] == ["FSDP"]
+    assert (made.resumed().title, made.resumed().last) == ("FSDP", 1.0)
+    with pytest.raises(NoSuchConversation):
+        made.resumed(empty)
+
+
 def test_a_conversation_keeps_its_answers_in_order(tmp_path: Path) -> None:
     made = Journal(tmp_path)
-    empty, first = made.start("empty"), made.start("FSDP", course="infra")
+    first = made.start("FSDP", course="infra")
     for question in ("One?", "Two?"):
         made.asked(document(question), conversation=first)
     made.asked(document("Alone?"))
     assert [kept.question for kept in made.conversation(first)] == ["One?", "Two?"]
     assert made.conversation(99) == []
-    assert [(talk.title, talk.course, talk.answers) for talk in made.conversations()] == [
-        ("FSDP", "infra", 2),
-        ("empty", "", 0),
-    ]
-    assert made.conversation(empty) == []
+    assert [(talk.title, talk.course, talk.answers) for talk in made.conversations()] == [("FSDP", "infra", 2)]
 
 
 def test_feedback_stays_with_its_answer(tmp_path: Path) -> None:

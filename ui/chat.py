@@ -48,6 +48,7 @@ def chat(resume: int | None, listing: bool, course: str, top_k: int | None, no_l
       ask chat --resume
       printf 'What is FSDP?\\nAnd how does it differ from DDP?\\n' | ask chat
     """
+    from assistant.answer import course_of
     from assistant.errors import JournalUnavailable
     from assistant.journal import Journal
     from ui import open as opening
@@ -68,6 +69,7 @@ def chat(resume: int | None, listing: bool, course: str, top_k: int | None, no_l
             return
         shelf = opening.shelf(settings)
         opening.index_first(shelf)
+        course = course_of(course, shelf)
         talk = _Talk(shelf, settings, journal, course=course, top_k=top_k or 0, use_model=not no_llm)
         if resume is not None:
             talk.resume(resume)
@@ -107,18 +109,23 @@ class _Talk:
 
     def resume(self, id_: int) -> None:
         """Go on with a conversation."""
-        from assistant.follow import turns
         from ui import show
 
         assert self._journal
         found = self._journal.resumed(id_)
-        said = self._journal.conversation(found.id)
-        self._conversation, self._history = found.id, list(turns(said))
-        self._course = self._course or found.course
+        self._conversation, self._course = found.id, self._course or found.course
+        self._recall()
+        last = self._history[-1]
+        answer = show.line_of(last.answer) or "Your notes don't say."
         click.echo(f"conversation {found.id}: {show.line_of(found.title)}", err=True)
-        if said:
-            answer = show.line_of(str(said[-1].document["answer"])) or "Your notes don't say."
-            click.echo(f"{_PROMPT}{show.line_of(said[-1].question)}\n{answer}", err=True)
+        click.echo(f"{_PROMPT}{show.line_of(last.question)}\n{answer}", err=True)
+
+    def _recall(self) -> None:
+        """Have in mind what the journal has of this conversation."""
+        from assistant.follow import turns
+
+        if self._journal and (said := self._journal.conversation(self._conversation)):
+            self._history, self._cited = list(turns(said)), said[-1].document["citations"]
 
     def run(self) -> None:
         """Ask for questions and answer them until there are no more."""
@@ -161,7 +168,8 @@ class _Talk:
         elif word == "/quiz":
             self._quiz()
         elif word == "/sources":
-            click.echo(show.sources_text(self._cited) or "no answer yet that cites anything")
+            nothing = "the last answer cites nothing" if self._history else "no answer yet that cites anything"
+            click.echo(show.sources_text(self._cited) or nothing)
         else:
             click.echo(HELP if word == "/help" else f"there is no {show.line_of(word)}\n{HELP}")
         return True
@@ -210,6 +218,7 @@ class _Talk:
             self._history = [*self._history, turn][-TURNS:]
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
+            self._recall()
         except StudyError as error:  # the next question may fare better
             click.echo(show.line_of(str(error)), err=True)
 
