@@ -3,14 +3,16 @@
     begun (compose.py chooses the questions) → next, answer, next, … → result
 
 Every answer is a row of the learner's log before the next question is shown, so a crash loses none; the questions are
-kept as they were when the exam began. The clock counts while a question is open: what lies between a crash and going
-on is free. A wrong answer is a review rated 'again', and so comes back; a question that was never reached counts as
-wrong in the score, as it would in the real exam, and is no review.
+kept as they were when the exam began. The clock counts while a question is open, and what it has counted is kept when
+a question is put off, the exam is left, and now and then in between (`lap`); what lies between a crash and going on is
+free. A wrong answer is a review rated 'again', and so comes back. A question that was never answered counts as wrong in
+the score, as it would in the real exam; it is no review, but if its item was never answered before, it is due.
 """
 
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,8 +108,17 @@ class Exam:
         self._domains: list[dict[str, Any]] = json.loads(row[5])
         self.questions = [Question(one["domain"], one["objective"], item_of(one["item"])) for one in json.loads(row[6])]
         self._answers = self._read()
-        self._order = [n for n in range(len(self.questions)) if n not in self._answers]
-        self._spent = sum(one.took_ms for one in self._answers.values()) / 1000
+        self._laps: Counter[int] = Counter()
+        """Milliseconds that were kept of each question."""
+        put_off: dict[int, int] = {}
+        for n, question, took_ms, off in self._reviews.journal.rows(
+            "SELECT n, question, took_ms, put_off FROM exam_laps WHERE exam = ? ORDER BY n", self.id
+        ):
+            self._laps[question] += took_ms
+            if off:
+                put_off[question] = n
+        open_ = [n for n in range(len(self.questions)) if n not in self._answers]
+        self._order = sorted(open_, key=lambda n: (put_off.get(n, 0), n))
         self._opened: float | None = None
         self.over = next((str(why) for (why,) in self._ends()), "")
         """Why it has ended; empty: it has not."""
@@ -194,8 +205,17 @@ class Exam:
     @property
     def time_left(self) -> float:
         """Seconds; 0: it is up."""
-        open_for = self._clock() - self._opened if self._opened is not None else 0.0
-        return max(0.0, self.minutes * 60 - self._spent - open_for)
+        return max(0.0, self.minutes * 60 - self._spent - self._open_for)
+
+    @property
+    def _open_for(self) -> float:
+        return self._clock() - self._opened if self._opened is not None else 0.0
+
+    @property
+    def _spent(self) -> float:
+        """Seconds that are kept: an answer's time has its question's laps in it."""
+        took = {n: one.took_ms for n, one in self._answers.items()}
+        return sum(max(took.get(n, 0), self._laps[n]) for n in took | self._laps) / 1000
 
     @property
     def answered(self) -> int:
@@ -234,8 +254,6 @@ class Exam:
         graded = grade(item, given)
         if graded.correct is None:
             return False
-        assert self._opened is not None
-        took = self._clock() - self._opened
         n = self._order[0]
         self._answers[n] = self._reviews.add(
             item,
@@ -244,38 +262,52 @@ class Exam:
             given=given,
             by=graded.by,
             why=graded.why,
-            took_ms=int(took * 1000),
+            took_ms=self._laps[n] + int(self._open_for * 1000),
             source="exam",
             id_=self._review_id(n),
         )
         self._order.pop(0)
-        self._close(took)
+        self._opened = None
         return True
 
     def skip(self) -> None:
         """Put the question that is open behind the others."""
         if self.next() is None:
             raise ExamOver(self.over)
-        assert self._opened is not None
+        self.lap(put_off=True)
         self._order.append(self._order.pop(0))
-        self._close(self._clock() - self._opened)
-
-    def _close(self, took: float) -> None:
-        self._spent += took
         self._opened = None
 
+    def lap(self, *, put_off: bool = False) -> None:
+        """Keep the time that the open question has taken so far: it counts whatever happens then.
+
+        Args:
+            put_off: The question comes after the others from now on.
+        """
+        if self._opened is None or self.over:
+            return
+        n, took_ms = self._order[0], int(self._open_for * 1000)
+        with self._reviews.journal.transaction() as db:
+            row = (self.id, n, took_ms, put_off)
+            db.execute("INSERT INTO exam_laps (exam, question, took_ms, put_off) VALUES (?, ?, ?, ?)", row)
+        self._laps[n] += took_ms
+        self._opened += took_ms / 1000
+
     def finish(self, why: str = ENDED) -> None:
-        """End the exam; what was not answered counts as wrong."""
+        """End the exam; what was not answered counts as wrong, and is due where it was never answered before."""
         if self.over:
             return
+        self.lap()
+        now, left = self._reviews.now(), [one.item.id for n, one in enumerate(self.questions) if n not in self._answers]
         with self._reviews.journal.transaction() as db:
             db.execute(
                 "INSERT INTO exam_ends (exam, at, why) VALUES (?, ?, ?) ON CONFLICT (exam) DO NOTHING",
-                (self.id, self._reviews.now(), why),
+                (self.id, now, why),
             )
-        self.over = why
-        if self._opened is not None:
-            self._close(self._clock() - self._opened)
+            db.executemany(
+                "INSERT INTO unanswered (item, at, exam) VALUES (?, ?, ?)", [(item, now, self.id) for item in left]
+            )
+        self.over, self._opened = why, None
 
     def overrule(self, number: int) -> None:
         """The learner was right after all with the answer to a question, counted from 1.

@@ -107,6 +107,21 @@ MIGRATIONS = (
     CREATE TRIGGER removals_stay BEFORE UPDATE ON removals BEGIN SELECT RAISE (ABORT, 'removals stay'); END;
     CREATE TRIGGER removals_last BEFORE DELETE ON removals BEGIN SELECT RAISE (ABORT, 'removals stay'); END;
     """,
+    """
+    CREATE TABLE exam_laps (
+        n INTEGER PRIMARY KEY AUTOINCREMENT, exam TEXT NOT NULL REFERENCES exams (id), question INTEGER NOT NULL,
+        took_ms INTEGER NOT NULL, put_off INTEGER NOT NULL
+    );
+    CREATE INDEX exam_laps_exam ON exam_laps (exam);
+    CREATE TABLE unanswered (
+        n INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL, at REAL NOT NULL,
+        exam TEXT NOT NULL REFERENCES exams (id)
+    );
+    CREATE TRIGGER exam_laps_stay BEFORE UPDATE ON exam_laps BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER exam_laps_last BEFORE DELETE ON exam_laps BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER unanswered_stay BEFORE UPDATE ON unanswered BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    CREATE TRIGGER unanswered_last BEFORE DELETE ON unanswered BEGIN SELECT RAISE (ABORT, 'exams stay'); END;
+    """,
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 Score = Callable[[str, str, float, str], None]

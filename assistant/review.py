@@ -189,7 +189,7 @@ class Reviews:
         return {id_ for (id_,) in self.journal.rows("SELECT DISTINCT item FROM reviews")}
 
     def schedule(self) -> dict[str, Due]:
-        """Return when each item is due that was ever answered."""
+        """Return when each item is due that was ever answered, or left unanswered in an exam: that one since then."""
         counts: dict[str, int] = {}
         last: dict[str, float] = {}
         cards: dict[str, Card] = {}
@@ -202,6 +202,10 @@ class Reviews:
                 item, card.due.timestamp(), last[item], counts[item], card.stability or 0.0, card.difficulty or 0.0
             )
             for item, card in cards.items()
+        } | {
+            item: Due(item, at, at, 0, 0.0, 0.0)
+            for item, at in self.journal.rows("SELECT item, min(at) FROM unanswered GROUP BY item")
+            if item not in cards
         }
 
     def due(self, among: Collection[str]) -> list[Due]:

@@ -19,7 +19,7 @@ from assistant.errors import ExamOver, JournalUnavailable, NoExam, TooFewItems
 from assistant.exam import DONE, ENDED, TIME_UP, Exam
 from assistant.items import Evidence, Item, Items
 from assistant.journal import Journal
-from assistant.review import Reviews
+from assistant.review import EASY, GOOD, Reviews
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from ingest.sync import sync
@@ -110,10 +110,9 @@ def test_an_exam_that_lacks_questions_says_where_why_and_what_to_do(
 ) -> None:
     shelf = Shelf(settings)
     items = Items.of(shelf.folder)
-    items.add(POOL[:15])
     gap = replace(coverage, objectives=coverage.objectives | {"tiers": Covered(False, 0.1, ())})
     tiers = [replace(one, objective="my-exam/tiers") for one in POOL[12:15]]
-    items.add(tiers)
+    items.add(POOL[:12] + tiers)
     begun = begin(reviews, blueprint, gap, shelf, settings, items, n=10)
     assert begun.told() == (
         "8 questions instead of 10, in the blueprint's proportions, since there are too few for:",
@@ -164,9 +163,12 @@ def test_after_a_crash_the_exam_goes_on_where_it_was_and_the_clock_stood_still(
         clock.now += 30
         sitting.answer(given)
     sitting.next()
+    clock.now += 10
+    sitting.lap()
+    sitting.lap()
     clock.now += 20  # and then the machine fails
     again = Exam.resume(reviews, clock=Clock(5_000.0))
-    assert (again.id, again.answered, again.number, again.time_left) == (sitting.id, 3, 4, 510.0)
+    assert (again.id, again.answered, again.number, again.time_left) == (sitting.id, 3, 4, 500.0)
     assert again.next() == sitting.questions[3].item
     assert [one.whole.right for one in (again.result(), sitting.result())] == [2, 2]
 
@@ -181,17 +183,20 @@ def test_when_the_time_is_up_no_answer_is_taken(sitting: Exam, clock: Clock, rev
         Exam.resume(reviews)
 
 
-def test_the_clock_runs_while_a_question_is_put_off(sitting: Exam, clock: Clock) -> None:
+def test_the_clock_runs_while_a_question_is_put_off(sitting: Exam, reviews: Reviews, clock: Clock) -> None:
     first = sitting.next()
     clock.now += 60
     sitting.skip()
     assert sitting.time_left == 540.0
     assert sitting.next() != first
+    again = Exam.resume(reviews, clock=clock)  # no time comes back, and the question stays behind the others
     for _ in range(9):
-        sitting.answer("2")
-    assert sitting.next() == first
-    sitting.answer("2")
-    assert (sitting.next(), sitting.over) == (None, DONE)
+        again.answer("2")
+    assert (again.next(), again.time_left) == (first, 540.0)
+    clock.now += 15
+    again.answer("2")
+    assert (again.next(), again.over, again.time_left) == (None, DONE, 525.0)
+    assert [one.took_ms for one in reviews.log()][-1] == 75_000
 
 
 def test_the_score_has_its_interval_and_every_miss_its_passage(sitting: Exam, reviews: Reviews) -> None:
@@ -211,13 +216,22 @@ def test_the_score_has_its_interval_and_every_miss_its_passage(sitting: Exam, re
     json.dumps(found.as_json())
 
 
-def test_what_was_not_answered_counts_as_wrong_and_is_no_review(sitting: Exam, reviews: Reviews) -> None:
+def test_what_was_not_answered_counts_as_wrong_and_is_due_though_it_is_no_review(
+    sitting: Exam, reviews: Reviews
+) -> None:
+    known = sitting.questions[5].item
+    reviews.add(known, EASY, correct=True)
     sitting.answer("2")
     sitting.finish()
+    left = {one.item.id for one in sitting.questions[1:]} - {known.id}
+    assert {one.item for one in reviews.due([one.id for one in POOL])} == left
+    late = next(iter(left))
+    reviews.add(next(one for one in POOL if one.id == late), GOOD, correct=True)
+    assert late not in {one.item for one in reviews.due([one.id for one in POOL])}
     found = sitting.result()
     assert (found.whole.right, found.whole.asked, found.whole.answered, found.ended) == (1, 10, 1, ENDED)
-    assert [one.answered for one in found.misses] == [False] * 9
-    assert len(reviews.log()) == 1
+    assert [(one.answered, one.quote) for one in found.misses] == [(False, "A quote.")] * 9
+    assert len(reviews.log()) == 3
 
 
 def test_the_learner_may_have_been_right_after_all(sitting: Exam, reviews: Reviews) -> None:

@@ -200,8 +200,8 @@ def review_until_killed(settings: AssistantSettings, answers: int, screen: int) 
     main.main(["review", "--no-llm", "-n", "40"])
 
 
-def killed(settings: AssistantSettings, number: int, after: float) -> list[str]:
-    """Answer in `ask review`, kill it after so many seconds, and return the answers whose verdict was on the screen."""
+def killed(settings: AssistantSettings, number: int, verdicts: int, after: float) -> list[str]:
+    """Answer in `ask review`, kill it some seconds after so many verdicts, and return the answers that had one."""
     given = [f"guess {number} {n}" for n in range(40)]
     answers, learner = os.pipe()
     os.write(learner, "".join(f"{one}\n" for one in given).encode())
@@ -215,11 +215,14 @@ def killed(settings: AssistantSettings, number: int, after: float) -> list[str]:
             os._exit(1)
     os.close(answers)
     os.close(shown)
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     with os.fdopen(screen) as said:
-        return given[: said.read().count("Wrong: warp")]
+        seen = 0
+        while seen < verdicts and (line := said.readline()):
+            seen += "Wrong: warp" in line
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return given[: seen + said.read().count("Wrong: warp")]
 
 
 @pytest.mark.slow
@@ -238,7 +241,7 @@ def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(settings
     assert len(made.due({item.id for item in items})) == 1500
     delays = random.Random(13)
     acknowledged: list[str] = []
-    waiting = [(number, delays.uniform(0.1, 0.6)) for number in range(200)]
+    waiting = [(number, delays.randint(1, 4), delays.uniform(0.0, 0.03)) for number in range(200)]
     lock = threading.Lock()
 
     def work() -> None:
@@ -246,8 +249,8 @@ def test_two_hundred_kills_and_four_writers_lose_no_acknowledged_review(settings
             with lock:
                 if not waiting:
                     return
-                number, after = waiting.pop()
-            said = killed(settings, number, after)
+                number, verdicts, after = waiting.pop()
+            said = killed(settings, number, verdicts, after)
             with lock:
                 acknowledged.extend(said)
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from assistant.review import Reviews
     from ui.settings import UiSettings
 
+LAP_S = 10.0
+"""The time is kept so often while a question is open: a crash gives back no more than that."""
+
 
 @click.command()
 @click.option("--plan", "name", default="", help="Which plan's blueprint.")
@@ -131,7 +134,14 @@ def _begun(
 
 
 def _sit(sitting: "Exam", *, err: bool) -> bool:
-    """Ask what is left; return whether the exam is over."""
+    """Ask what is left, and keep the time that it took however it is left; return whether the exam is over."""
+    try:
+        return _asked(sitting, err=err)
+    finally:
+        sitting.lap()
+
+
+def _asked(sitting: "Exam", *, err: bool) -> bool:
     from assistant.errors import ExamOver
 
     hints = {"mcq": "1–4", "true_false": "t or f", "ordering": "the numbers in their order", "cloze": "the blank"}
@@ -144,7 +154,7 @@ def _sit(sitting: "Exam", *, err: bool) -> bool:
         for number, option in enumerate(item.options, start=1):
             click.echo(f"   {number}  {line_of(option)}", err=err)
         click.echo(f"[{hints.get(item.kind, 'answer')}; s later, q leave, end] ", nl=False, err=err)
-        given = _line(sitting.time_left)
+        given = _line(sitting)
         if given is None:
             click.echo(err=err)
             continue  # the time is up: next() says so
@@ -163,11 +173,13 @@ def _sit(sitting: "Exam", *, err: bool) -> bool:
     return True
 
 
-def _line(seconds: float) -> str | None:
+def _line(sitting: "Exam") -> str | None:
     """Return what the learner types; None where the time is up before, 'q' where the input ends."""
     sys.stdout.flush()
-    if sys.stdin.isatty() and not select.select([sys.stdin], [], [], seconds)[0]:
-        return None
+    while sys.stdin.isatty() and not select.select([sys.stdin], [], [], min(LAP_S, sitting.time_left))[0]:
+        if not sitting.time_left:
+            return None
+        sitting.lap()
     line = sys.stdin.readline()
     if not sys.stdin.isatty():
         click.echo(err=True)
@@ -191,17 +203,14 @@ def result_text(result: "Result") -> str:
             for part in result.domains
         ),
     ]
-    missed = [miss for miss in result.misses if miss.answered]
-    if missed:
+    if result.misses:
         lines += ["", "Missed; these come back in ask review"]
-    for miss in missed:
+    for miss in result.misses:
         lines.append(f"\n  {miss.number}. {line_of(miss.question)}")
-        lines.append(f"     you said: {line_of(miss.given) or 'nothing'}")
+        lines.append(f"     you said: {line_of(miss.given) or 'nothing'}" if miss.answered else "     not answered")
         lines.append(f"     right:    {line_of(miss.answer)}")
         lines.append(f"     “{line_of(miss.quote)}”\n     {line_of(miss.path)}, {line_of(miss.locator)}")
-    if left := len(result.misses) - len(missed):
-        lines += ["", f"{left} not answered: they count as wrong, and are no reviews"]
-    if missed:
+    if any(miss.answered for miss in result.misses):
         lines += ["", "If an answer of yours was right after all: ask exam --right NUMBER"]
     return "\n".join(lines)
 
