@@ -6,7 +6,7 @@ difference shown', whatever the means; with fewer than six cases no outcome coul
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,21 +52,39 @@ class Difference:
     """better, worse, changed (where neither way is better), no difference shown, or too few to say."""
 
 
-def compare(before: Sequence[Row], after: Sequence[Row]) -> list[Difference]:
-    """Return the difference of every score that both runs have, by suite."""
+def compare(before: Sequence[Row], after: Sequence[Row], only: Collection[str] = ()) -> list[Difference]:
+    """Return the difference of every score that both runs have, by suite; `only` those of these names, if any."""
+
+    def wanted(name: str) -> bool:
+        return not only or name in only
+
     found = []
     for suite in dict.fromkeys(row.suite for row in before):
         one, other = _by_case(before, suite), _by_case(after, suite)
         common = [case for case in one if case in other]
         pairs = [(one[case], other[case]) for case in common]
-        names = dict.fromkeys(name for a, b in pairs for name in a.values if name in b.values)
+        names = dict.fromkeys(name for a, b in pairs for name in a.values if name in b.values and wanted(name))
         found += [_of_means(suite, name, pairs) for name in names]
         found += [
             difference
             for name in DERIVED.get(suite, {})
-            if pairs and (difference := _of_statistic(suite, name, pairs)) is not None
+            if wanted(name) and pairs and (difference := _of_statistic(suite, name, pairs)) is not None
         ]
     return found
+
+
+def fallen(before: Sequence[Row], after: Sequence[Row], suite: str, metric: str) -> list[str]:
+    """Return the cases that a score became worse of, in their order."""
+    one, other = _by_case(before, suite), _by_case(after, suite)
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return [
+        case
+        for case in one
+        if case in other
+        and metric in one[case].values
+        and metric in other[case].values
+        and sign * (one[case].values[metric] - other[case].values[metric]) > LEAST_CHANGE
+    ]
 
 
 def require_common(before: Sequence[Row], after: Sequence[Row], one: str, other: str) -> None:
@@ -87,7 +105,7 @@ def _of_means(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Differ
     low, high = metrics.change(float(change.mean()), drawn, len(change), bounds(name))
     binary = set(before.tolist()) | set(after.tolist()) <= {0.0, 1.0}
     p = mcnemar(before.tolist(), after.tolist()) if binary else randomization(change.tolist())
-    verdict = _verdict(name, float(change.mean()), low, high, p, len(both))
+    verdict = _verdict(name, float(change.mean()), drawn, p, len(both))
     return Difference(suite, name, float(before.mean()), float(after.mean()), low, high, p, len(both), verdict)
 
 
@@ -108,7 +126,7 @@ def _of_statistic(suite: str, name: str, pairs: Sequence[tuple[Row, Row]]) -> Di
     rests_on = min(statistic.rests_on(before), statistic.rests_on(after))
     low, high = metrics.change(differs, drawn, rests_on, bounds(name))
     p = _swapped(statistic, before, after, differs)
-    verdict = _verdict(name, differs, low, high, p, len(having))
+    verdict = _verdict(name, differs, drawn, p, len(having))
     return Difference(suite, name, *whole, low, high, p, len(having), verdict)
 
 
@@ -128,7 +146,8 @@ def _swapped(statistic: Statistic, before: Facts, after: Facts, differs: float) 
     return as_much / (1 + SWAPS)
 
 
-def _verdict(name: str, change: float, low: float, high: float, p: float, n: int) -> str:
+def _verdict(name: str, change: float, drawn: tuple[float, float], p: float, n: int) -> str:
+    low, high = drawn
     if n < LEAST_CASES:
         return TOO_FEW
     if abs(change) < LEAST_CHANGE or low <= 0 <= high or p > 0.05:

@@ -192,6 +192,7 @@ def bootstrap(
 Bounds = tuple[float, float]
 """What a score can be at least, and at most."""
 SHARE: Bounds = (0.0, 1.0)
+_SAME = 1e-9
 
 
 def honest(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | None) -> Estimate:
@@ -208,7 +209,7 @@ def honest(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | 
         bounds: Of the score; None: it has none, and the bootstrap's interval stays.
     """
     low, high = drawn
-    if bounds and not low < high:
+    if bounds and not high - low > _SAME:
         least, span = bounds[0], bounds[1] - bounds[0]
         low, high = (least + span * end for end in wilson((value - least) / span * n, n))
     return Estimate(value, low, high, int(n))
@@ -226,7 +227,7 @@ def change(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | 
         n: How many pairs it rests on.
         bounds: Of the score that differs.
     """
-    if not bounds or drawn[0] < drawn[1]:
+    if not bounds or drawn[1] - drawn[0] > _SAME:
         return drawn
     span = bounds[1] - bounds[0]
     rose, fell = (honest(max(0.0, side * value) / span, (math.nan, math.nan), n, SHARE) for side in (1, -1))

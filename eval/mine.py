@@ -16,10 +16,8 @@ from typing import Any
 from assistant.journal import Feedback, Kept, folder_of
 from assistant.settings import AssistantSettings
 from eval.cases import read_cases
-from eval.compare import Difference
-from eval.gate import NoBaseline, check, extend_baseline, load_baseline, save_baseline, worse
-from eval.publish import publish
-from eval.runs import Runs
+from eval.gate import Checked, NoBaseline, check, extend_baseline, load_baseline, save_baseline
+from eval.publish import keep
 from eval.score import ANSWER, REFUSAL, RETRIEVAL
 from eval.suite import Plan, Scored, run
 from ingest.errors import StudyError
@@ -41,8 +39,8 @@ class Night:
     """What scoring the learner's cases came to."""
 
     scored: Scored
-    worse: tuple[Difference, ...]
-    """Scores that fell beyond chance."""
+    checked: Checked | None
+    """Against what they came to before; None: this was the first time."""
     added: int
     """Rows that the baseline has now and had not."""
 
@@ -110,9 +108,10 @@ def keep_case(path: Path, case: dict[str, Any]) -> bool:
 
 
 def plan_mine(settings: AssistantSettings, *, use_model: bool = True) -> Plan:
-    """Return what is scored: the learner's cases on the index as it is published."""
+    """Return what is scored: the learner's cases on the index as it is published; answers where a model is served."""
     suites = (RETRIEVAL, REFUSAL, ANSWER) if use_model else (RETRIEVAL, REFUSAL)
-    return Plan(settings.notes.expanduser().resolve(), cases_path(settings), suites, use_model=use_model, mine=True)
+    notes = settings.notes.expanduser().resolve()
+    return Plan(notes, cases_path(settings), suites, use_model=use_model, mine=True, written_only=True)
 
 
 def score_mine(
@@ -129,15 +128,10 @@ def score_mine(
     if not path.is_file() or not read_cases(path):
         return None
     scored = run(plan_mine(settings), settings, notice=notice, progress=progress)
-    runs = Runs(settings.home)
+    keep(settings, scored.run, scored.rows)
+    accepted, now = baseline_path(settings), scored.run
     try:
-        runs.add(scored.run, scored.rows)
-    finally:
-        runs.close()
-    publish(settings, scored.run, scored.rows)
-    accepted = baseline_path(settings)
-    try:
-        fallen = worse(check(load_baseline(accepted), scored.rows, accepted))
+        checked = check(load_baseline(accepted), scored.rows, accepted, model=now.model, asked=scored.asked)
     except NoBaseline:
-        return Night(scored, (), save_baseline(accepted, scored.run, scored.rows))
-    return Night(scored, tuple(fallen), extend_baseline(accepted, scored.rows))
+        return Night(scored, None, save_baseline(accepted, now, scored.rows))
+    return Night(scored, checked, extend_baseline(accepted, now, scored.rows))

@@ -71,6 +71,8 @@ class Scored:
 
     run: Run
     rows: tuple[Row, ...]
+    asked: frozenset[str] = frozenset()
+    """Ids of the cases that it was given; empty where an earlier run was used."""
 
 
 @dataclass
@@ -194,7 +196,7 @@ def _scored(
         tokens=dict(bench.tokens + (model.spent if model else Counter())),
         judge=agreed,
     )
-    return Scored(made, rows)
+    return Scored(made, rows, frozenset(case.id for case in [*bench.cases, *bench.others]))
 
 
 def _retrieval(bench: Bench) -> Iterable[Row]:

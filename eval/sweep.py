@@ -6,16 +6,17 @@ of the same settings, notes, cases and code is not made again.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from assistant.settings import AssistantSettings
-from eval.compare import WORSE, compare
+from eval.compare import NO_DIFFERENCE, TOO_FEW, Difference, compare
 from eval.metrics import Estimate
+from eval.publish import publish
 from eval.runs import Runs
-from eval.score import ANSWER, LOWER_IS_BETTER, RETRIEVAL
+from eval.score import ANSWER, LOWER_IS_BETTER, NEITHER, RETRIEVAL
 from eval.suite import Plan, Scored, run
 from ingest.errors import StudyError
 from ingest.sync import Progress
@@ -55,6 +56,13 @@ class Tried:
         return scores[metric]
 
     @property
+    def told(self) -> str:
+        """What was set, in words, and what became of a chunk size that the embedding model can't read."""
+        made, asked = self.scored.run.settings.get("chunk_tokens"), self.values.get("chunk_tokens", "")
+        less = f" (made: {made}, all that is read)" if made and asked.isdecimal() and int(asked) > made else ""
+        return " ".join(f"{name}={value}" for name, value in self.values.items()) + less
+
+    @property
     def cost(self) -> float:
         """What a question costs: tokens of prompt and answer where a model was asked, else words shown."""
         answer = self.scored.run.scores.get(ANSWER, {})
@@ -69,8 +77,15 @@ class Result:
 
     tried: tuple[Tried, ...]
     best: Tried
+    against: tuple[Difference | None, ...]
+    """Of each that was tried, in their order: how it differs from the best, paired; None: it is the best."""
     not_worse: tuple[Tried, ...]
-    """Those that are not shown to be worse than the best, the best among them, cheapest first."""
+    """The best, and those that the paired test does not show to be worse, cheapest first."""
+
+    @property
+    def too_few(self) -> int:
+        """How many cases there were, where these are too few to say; else 0."""
+        return max((one.n for one in self.against if one and one.verdict == TOO_FEW), default=0)
 
 
 def combinations(given: Sequence[str], settings: AssistantSettings) -> list[tuple[dict[str, str], AssistantSettings]]:
@@ -131,22 +146,33 @@ def sweep(
         again = scored.run.id in from_before
         if not again:
             runs.add(scored.run, scored.rows)
+            publish(settings, scored.run, scored.rows)
         yield Tried(chosen, scored, again)
         if progress:
             progress("settings", number, len(tries))
 
 
 def judge(tried: Sequence[Tried], suite: str, metric: str) -> Result:
-    """Return the best by one score, and those that are not shown to be worse, cheapest first."""
+    """Return the best by one score, how the others differ from it, and those that are not shown to be worse.
+
+    Raises:
+        BadSweep: There is no such score, or neither way is better.
+    """
+    if metric in NEITHER:
+        raise BadSweep(f"of {suite} {metric} neither more nor less is better; decide by another score (--by)")
     sign = -1 if metric in LOWER_IS_BETTER else 1
     best = max(tried, key=lambda one: (sign * one.score(suite, metric).value, -one.cost))
-    held = [one for one in tried if one is best or _verdict(best, one, suite, metric) != WORSE]
-    return Result(tuple(tried), best, tuple(sorted(held, key=lambda one: (one.cost, one is not best))))
+    against = tuple(None if one is best else _against(best, one, suite, metric) for one in tried)
+    held = [one for one, it in zip(tried, against, strict=True) if it is None or it.verdict == NO_DIFFERENCE]
+    return Result(tuple(tried), best, against, tuple(sorted(held, key=lambda one: (one.cost, one is not best))))
 
 
-def _verdict(best: Tried, other: Tried, suite: str, metric: str) -> str:
-    found = compare(best.scored.rows, other.scored.rows)
-    return next((one.verdict for one in found if (one.suite, one.metric) == (suite, metric)), WORSE)
+def _against(best: Tried, other: Tried, suite: str, metric: str) -> Difference:
+    before, after = ([row for row in one.scored.rows if row.suite == suite] for one in (best, other))
+    found = compare(before, after, only=[metric])
+    if not found:
+        raise BadSweep(f"{best.told} and {other.told} have no case with {suite} {metric} in common")
+    return found[0]
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -159,9 +185,10 @@ def as_json(result: Result) -> dict[str, Any]:
                 "run": one.scored.run.id,
                 "cost": round(one.cost, 2),
                 "not_worse": id(one) in held,
+                "against_best": asdict(against) if against else None,
                 "suites": one.scored.run.as_json()["suites"],
             }
-            for one in result.tried
+            for one, against in zip(result.tried, result.against, strict=True)
         ],
         "best": result.best.values,
         "cheapest": result.not_worse[0].values,

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from assistant.answer import Answer, answer
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
 from eval.cases import read_cases
-from eval.gate import BASELINE, NoBaseline, OtherCases, check, extend_baseline, load_baseline, save_baseline, worse
+from eval.gate import BASELINE, NoBaseline, OtherCases, check, extend_baseline, load_baseline, save_baseline
 from eval.mine import NothingToScore, baseline_path, case_from, cases_path, keep_case, score_mine
 from eval.runs import Run
 from eval.score import Row, summarise
@@ -16,7 +17,7 @@ from eval.suite import GOLD
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from ui.cli import main
-from ui.nightly import run_night, steps_of
+from ui.nightly import run_night, step_line, steps_of
 
 
 def rows(hits: int, of: int = 100) -> list[Row]:
@@ -35,17 +36,22 @@ def test_the_gate_fails_only_beyond_chance(tmp_path: Path) -> None:
     assert save_baseline(path, run_of(rows(90)), rows(90)) == 100
     baseline = load_baseline(path)
     assert baseline.head == {"run": "r1", "code": "c0de", "model": "", "settings": {"top_k": 6}}
-    assert [one.metric for one in check(baseline, rows(90), path)] == ["mrr@10"]  # hit@1 is not held
-    assert worse(check(baseline, rows(88), path)) == []
-    assert [one.metric for one in worse(check(baseline, rows(75), path))] == ["mrr@10"]
-    assert worse(check(baseline, rows(100), path)) == []
+    assert [one.metric for one in check(baseline, rows(90), path).differences] == ["mrr@10"]  # hit@1 is not held
+    assert check(baseline, rows(88), path).passed
+    fallen = check(baseline, rows(75), path)
+    assert [one.metric for one in fallen.worse] == ["mrr@10"]
+    assert fallen.fell["retrieval", "mrr@10"] == [str(i) for i in range(75, 90)]
+    assert not fallen.passed
+    risen = check(baseline, rows(100), path)
+    assert risen.passed
+    assert [one.metric for one in risen.better] == ["mrr@10"]
 
 
 def test_what_rounding_does_is_no_change(tmp_path: Path) -> None:
     path = tmp_path / "baseline.jsonl"
     found = [Row("retrieval", str(i), "?", (), {"ndcg@10": 0.6309297535714575}) for i in range(100)]
     save_baseline(path, run_of(found), found)
-    assert worse(check(load_baseline(path), found, path)) == []
+    assert check(load_baseline(path), found, path).worse == []
 
 
 def test_a_baseline_of_other_cases_is_told_apart_from_a_fall(tmp_path: Path) -> None:
@@ -55,9 +61,49 @@ def test_a_baseline_of_other_cases_is_told_apart_from_a_fall(tmp_path: Path) -> 
     save_baseline(path, run_of(rows(90)), rows(90))
     with pytest.raises(OtherCases, match="40 of the 100 rows"):
         check(load_baseline(path), rows(40, of=40), path)
-    assert extend_baseline(path, rows(100, of=110)) == 10
-    assert extend_baseline(path, rows(100, of=110)) == 0
+    assert extend_baseline(path, run_of(rows(100)), rows(100, of=110)) == 10
+    assert extend_baseline(path, run_of(rows(100)), rows(100, of=110)) == 0
     assert len(load_baseline(path).rows) == 110
+
+
+def test_of_three_cases_the_gate_says_that_they_are_too_few(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.jsonl"
+    save_baseline(path, run_of(rows(3, of=3)), rows(3, of=3))
+    found = check(load_baseline(path), rows(1, of=3), path)
+    assert found.passed
+    assert [one.metric for one in found.too_few] == ["mrr@10"]
+    assert found.fell["retrieval", "mrr@10"] == ["1", "2"]
+
+
+def test_a_case_that_is_asked_and_has_no_score_any_more_fails_the_gate(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.jsonl"
+    save_baseline(path, run_of(rows(100)), rows(100))
+    fewer = rows(98, of=98)
+    found = check(load_baseline(path), fewer, path, asked=[str(i) for i in range(100)])
+    assert found.lost == ("retrieval 98", "retrieval 99")
+    assert not found.passed
+    removed = check(load_baseline(path), fewer, path, asked=[str(i) for i in range(98)])  # by a person
+    assert (removed.lost, removed.gone, removed.passed) == ((), ("98", "99"), True)
+    blind = [replace(row, values={"hit@1": 1.0}) if row.case == "7" else row for row in rows(100)]
+    assert check(load_baseline(path), blind, path).lost == ("retrieval 7: mrr@10",)
+
+
+def test_answers_of_another_model_are_not_compared(tmp_path: Path) -> None:
+    def answers(f1: float) -> list[Row]:
+        return [Row("answer", str(i), "?", (), {"token_f1": f1}) for i in range(20)]
+
+    path = tmp_path / "baseline.jsonl"
+    quoted, written = run_of(answers(0.9)), replace(run_of(answers(0.2)), id="r2", model="tiny")
+    save_baseline(path, quoted, [*answers(0.9), *rows(90)])
+    found = check(load_baseline(path), [*answers(0.2), *rows(90)], path, model="tiny")
+    assert found.passed
+    assert {one.suite for one in found.differences} == {"retrieval"}
+    assert found.model == "the model changed (no model → tiny): 20 accepted answers are not compared"
+    assert not check(load_baseline(path), answers(0.2), path).passed  # of the same, a fall is a fall
+    save_baseline(path, written, answers(0.2))
+    again = check(load_baseline(path), answers(0.1), path, model="tiny")
+    assert (again.model, [one.metric for one in again.worse]) == ("", ["token_f1"])
+    assert len(load_baseline(path).rows) == 120  # what was accepted of retrieval stays
 
 
 @pytest.fixture
@@ -96,7 +142,7 @@ def test_a_thumbs_down_becomes_a_case_and_is_scored_every_night(asked: Assistant
     assert night.ok
     gate = night.steps[-1].detail
     assert (gate["cases"], gate["worse"]) == (1, 0)
-    assert len(load_baseline(baseline_path(asked)).rows) == 2  # refusal and answer
+    assert len(load_baseline(baseline_path(asked)).rows) == 1  # refusal; no model is there to answer
     scored = CliRunner().invoke(main, ["eval", "--mine", "--no-llm", "--json"], catch_exceptions=False)
     assert json.loads(scored.stdout)["suites"]["refusal"]["false_answer"]["n"] == 1
 
@@ -108,6 +154,7 @@ def test_without_cases_of_ones_own_the_night_goes_on(asked: AssistantSettings) -
         "worse": 0,
         "runs": [],
         "warnings": [],
+        "notices": [],
     }
 
 
@@ -127,6 +174,58 @@ def test_what_falls_in_the_night_is_warned_of_and_stays_as_it_is(
     assert gate.detail["cases"] == 16
     assert "retrieval mrr@10 fell from 1.000 to 0.000 on the cases of ann" in capsys.readouterr().err
     assert run_night(steps_of(shelf, asked)).steps[-1].detail["worse"] == gate.detail["worse"] > 0
+
+
+def test_a_better_night_is_accepted_by_one_command(asked: AssistantSettings) -> None:
+    question = "Which animal sleeps twenty hours a day?"
+    path = cases_path(asked)
+    for i in range(12):
+        note = "lion.md" if i < 1 else "cat.md"
+        keep_case(path, {"id": f"q{i}", "question": question, "gold_docs": [note]})
+    shelf = Shelf(asked)
+    run_night(steps_of(shelf, asked))
+    (asked.notes / "lion.md").rename(asked.notes / "cat.md")
+    gate = asdict(run_night(steps_of(shelf, asked)).steps[-1])
+    assert gate["detail"]["worse"] == 0
+    (notice,) = gate["detail"]["notices"]
+    run = gate["detail"]["runs"][0]
+    assert notice.startswith("retrieval ndcg@10")
+    assert notice.endswith(
+        f"better than what was accepted; to hold later nights against it: ask eval accept {run} --mine"
+    )
+    assert step_line(gate).endswith(notice)
+    done = CliRunner().invoke(main, ["eval", "accept", "--mine"], catch_exceptions=False)
+    assert f"rows of run {run}" in done.output
+    assert run_night(steps_of(shelf, asked)).steps[-1].detail["notices"] == []
+
+
+def test_the_night_names_few_cases_that_fell(asked: AssistantSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(3):
+        note, question = (
+            ("lion.md", "Which animal sleeps twenty hours a day?") if i else ("zebra.md", "Who has stripes?")
+        )
+        keep_case(cases_path(asked), {"id": f"q{i}", "question": question, "gold_docs": [note]})
+    shelf = Shelf(asked)
+    run_night(steps_of(shelf, asked))
+    (asked.notes / "lion.md").rename(asked.notes / "cat.md")
+    assert run_night(steps_of(shelf, asked)).steps[-1].detail["worse"] == 0
+    told = "retrieval mrr@10 did worse in q1, q2 (3 cases are too few to say if by chance) on the cases of me"
+    assert told in capsys.readouterr().err
+
+
+def test_only_a_whole_run_of_the_same_cases_is_accepted(asked: AssistantSettings) -> None:
+    def run(*words: str) -> str:
+        return CliRunner().invoke(main, ["eval", *words]).output
+
+    assert "no run scored all of" in run("accept", "--mine")
+    keep_case(cases_path(asked), {"id": "a", "question": "When do zebras sleep?", "gold_docs": ["lion.md"]})
+    keep_case(cases_path(asked), {"id": "b", "question": "When do lions hunt?", "gold_docs": ["lion.md"]})
+    run("--mine", "--no-llm", "--limit", "1")
+    assert "some of the cases only" in run("accept", "last", "--mine")
+    assert "no run scored all of" in run("accept", "--mine")
+    run("--mine", "--no-llm")
+    assert "name a file: --baseline" in run("accept", "last")
+    assert "4 rows of run" in run("accept", "--mine")
 
 
 def test_a_wrong_answer_without_a_right_one_is_no_case(asked: AssistantSettings) -> None:

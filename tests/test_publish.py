@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,26 @@ def test_a_run_arrives_as_an_experiment_over_its_cases(tmp_path: Path) -> None:
     assert of_cases == {("false_refusal", 0.0), ("false_answer", 1.0)}
     of_run = {one["name"] for one in server.scores if one.get("datasetRunId")}
     assert of_run == {"false_refusal", "false_answer", "auroc", "refused_at_95", "aurc"}
+
+
+def test_quiz_items_and_notes_have_a_dataset_of_their_own(tmp_path: Path) -> None:
+    settings = IngestSettings(
+        home=tmp_path / "home",
+        langfuse_public_key="pk-lf-1",
+        langfuse_secret_key=SecretStr("sk-lf-1"),
+        langfuse_host="http://127.0.0.1:9",
+    )
+    run, _ = a_run(tmp_path)
+    rows = [Row("quiz", "i1", "What is FSDP?", ("mcq",), {"accepted": 1.0}, {}, {"answer": "sharding"}, trace="t1")]
+    assert publish(settings, replace(run, scores=summarise(rows)), rows) == 1
+    soon(lambda: (trace.folder_of(settings) / "failed").exists())
+    (waiting,) = trace.waiting(settings)
+    told = json.loads(waiting.read_text())["experiment"]
+    assert (told["dataset"], told["run"]) == ("gold-queries-quiz", "r1 quiz")
+    assert [(one["case"], one["expected"], one["scores"]) for one in told["outcomes"]] == [
+        ("i1", "sharding", {"accepted": 1.0})
+    ]
+    assert told["outcomes"][0]["metadata"]["trace"] == "t1"
 
 
 def test_without_langfuse_nothing_is_written(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from eval.sweep import BadSweep, Tried, combinations, judge
 from ui.cli import main
 
 
-def tried(name: str, hits: int, words: float) -> Tried:
-    values = [{"shown": float(i < hits), "words_shown": words} for i in range(200)]
+def tried(name: str, hits: int, words: float, of: int = 200) -> Tried:
+    values = [{"shown": float(i < hits), "words_shown": words} for i in range(of)]
     rows = tuple(Row("retrieval", str(i), "?", (), value) for i, value in enumerate(values))
     run = Run(name, 1.0, 1.0, "q", {}, "h", "c", 1, "", summarise(rows), {})
     return Tried({"top_k": name}, Scored(run, rows), again=False)
@@ -24,8 +24,31 @@ def test_the_cheapest_that_is_not_worse_wins() -> None:
     result = judge([small, middle, large], "retrieval", "shown")
     assert result.best is large
     assert result.not_worse == (middle, large)  # the small one is worse, the difference of 1 % may be chance
+    assert [one and one.verdict for one in result.against] == ["worse", "no difference shown", None]
+    with pytest.raises(BadSweep, match="neither more nor less is better"):
+        judge([small, large], "retrieval", "words_shown")
     with pytest.raises(BadSweep, match="there are: shown, words_shown"):
         judge([small], "retrieval", "shine")
+
+
+def test_too_few_cases_do_not_make_a_cheaper_setting_good_enough() -> None:
+    result = judge([tried("1", 1, 90, of=3), tried("9", 3, 800, of=3)], "retrieval", "shown")
+    assert [one.values for one in result.not_worse] == [{"top_k": "9"}]
+    assert result.too_few == 3
+
+
+def test_a_chunk_size_that_the_model_can_not_read_is_named_and_made_once(
+    settings: AssistantSettings, tmp_path: Path
+) -> None:
+    (settings.notes / "zebra.md").write_text("# The zebra\n\nThe zebra eats what a zebra eats, every day.\n")
+    cases = tmp_path / "queries.jsonl"
+    cases.write_text('{"id": "1", "question": "What does the zebra eat?", "gold_docs": ["zebra.md"]}\n')
+    what = ["eval", "sweep", "--notes", str(settings.notes), "--cases", str(cases), "--no-llm"]
+    done = CliRunner().invoke(main, [*what, "--set", "chunk_tokens=128,254,512"], catch_exceptions=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("chunk_tokens")]
+    assert lines[2].startswith("chunk_tokens=512 (made: 254, all that is read)")
+    assert lines[2].endswith("(kept from before)")
+    assert "too few to say" in done.output
 
 
 def test_every_combination_is_tried_and_mistakes_are_named() -> None:

@@ -11,9 +11,21 @@ import click
 
 from ui.group import Group
 from ui.keep import keep
-from ui.runs import as_json_option, compare, difference_text, estimate_text, history, opened, report, run_text, show
+from ui.runs import (
+    as_json_option,
+    compare,
+    difference_text,
+    estimate_text,
+    history,
+    named,
+    opened,
+    report,
+    run_text,
+    show,
+)
 
 if TYPE_CHECKING:
+    from eval.gate import Checked
     from eval.suite import Plan
 
 _SUITES = ("retrieval", "refusal", "answer", "mcq", "quiz", "all")
@@ -83,7 +95,7 @@ def run(
 ) -> None:
     """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
     from eval.mine import plan_mine
-    from eval.publish import publish
+    from eval.publish import keep as keeping
     from eval.suite import run as scoring
     from ui import open as opening
 
@@ -92,12 +104,13 @@ def run(
     plan = _plan(notes, cases, suites, limit, no_llm)
     if mine:
         own = plan_mine(opening.settings(), use_model=not no_llm)
-        plan = replace(own, limit=limit, suites=plan.suites if suites else own.suites)
+        plan = (
+            replace(own, limit=limit, suites=plan.suites, written_only=False) if suites else replace(own, limit=limit)
+        )
     plan = replace(plan, judged=judge)
     with _bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
-    path = opened().add(scored.run, scored.rows)
-    publish(opening.settings(), scored.run, scored.rows)
+    path = keeping(opening.settings(), scored.run, scored.rows)
     if as_json:
         opening.print_json(scored.run.as_json() | {"rows": str(path)})
     else:
@@ -127,8 +140,9 @@ def gate(
       ask eval gate                  retrieval and refusal on the shipped questions
       ask eval gate --mine
     """
-    from eval.gate import BASELINE, check, load_baseline, worse
+    from eval.gate import BASELINE, check, load_baseline
     from eval.mine import baseline_path, plan_mine
+    from eval.publish import keep as keeping
     from eval.suite import run as scoring
     from ui import open as opening
 
@@ -136,45 +150,79 @@ def gate(
     plan = _plan(notes, cases, suites, limit, no_llm, default="retrieval refusal")
     if mine:
         own = plan_mine(settings, use_model=not no_llm)
-        plan = replace(own, limit=limit, suites=plan.suites if suites else own.suites)
+        plan = (
+            replace(own, limit=limit, suites=plan.suites, written_only=False) if suites else replace(own, limit=limit)
+        )
     elif not set(plan.suites) & {"answer", "mcq"}:
         plan = replace(plan, use_model=False)  # follow-ups must not depend on who happens to be served
     path = baseline or (baseline_path(settings) if mine else BASELINE)
     accepted = load_baseline(path)
     with _bars() as tell:
         scored = scoring(plan, settings, progress=tell, notice=_notice)
-    kept = opened().add(scored.run, scored.rows)
-    found = check(accepted, scored.rows, path)
-    fallen = worse(found)
+    kept = keeping(settings, scored.run, scored.rows)
+    found = check(accepted, scored.rows, path, model=scored.run.model, asked=scored.asked)
     if accepted.head["settings"].get("cases_hash") != scored.run.settings["cases_hash"]:
         _notice(f"the questions have changed since {path} was accepted; those that both have are compared")
     if as_json:
-        told = {"run": scored.run.id, "accepted": accepted.head["run"], "passed": not fallen, "rows": str(kept)}
-        opening.print_json(told | {"differences": [asdict(one) for one in found]})
+        told = {"run": scored.run.id, "accepted": accepted.head["run"], "passed": found.passed, "rows": str(kept)}
+        told |= {"differences": [asdict(one) for one in found.differences], "lost": found.lost, "gone": found.gone}
+        fell = {f"{suite} {metric}": cases for (suite, metric), cases in found.fell.items()}
+        opening.print_json(told | {"fell": fell, "model": found.model})
     else:
-        click.echo("\n".join(map(difference_text, found)))
-        click.echo(f"run {scored.run.id} against {accepted.head['run']}: {_gate_text(len(fallen))}")
-    if fallen:
+        click.echo("\n".join([*map(difference_text, found.differences), *_remarks(found, limited=bool(limit))]))
+        click.echo(f"run {scored.run.id} against {accepted.head['run']}: {_gate_text(found)}")
+    if not found.passed:
         sys.exit(1)
 
 
-def _gate_text(fallen: int) -> str:
-    return f"{fallen} scores are worse beyond chance" if fallen else "nothing is worse beyond chance"
+def _remarks(found: "Checked", *, limited: bool) -> Iterator[str]:
+    """Yield what a person should know beside the figures, a line each."""
+    for (suite, metric), cases in found.fell.items():
+        yield f"did worse by {suite} {metric}: {named(cases)}"
+    for lost in found.lost:
+        yield f"has no score any more: {lost}"
+    if found.gone:
+        yield f"accepted and {'left out by --limit' if limited else 'not asked any more'}: {named(found.gone)}"
+    if found.model:
+        yield f"{found.model}; to compare them from now on: ask eval accept RUN"
+
+
+def _gate_text(found: "Checked") -> str:
+    told = f"{len(found.worse)} scores are worse beyond chance" if found.worse else "nothing is worse beyond chance"
+    told += f"; {len(found.lost)} scores are gone" if found.lost else ""
+    return told + (f"; of {len(found.too_few)} scores there are too few cases to say" if found.too_few else "")
 
 
 @evaluate.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="[RUN]", default="")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Where to write it; by default the shipped file.")
 @click.option("--mine", is_flag=True, help="As the baseline of your own cases.")
 def accept(name: str, baseline: Path | None, mine: bool) -> None:
-    """Accept a run: `ask eval gate` holds later ones against it."""
+    """Accept a run, by default the last one of these cases: `ask eval gate` holds later ones against it.
+
+    \b
+    Examples:
+      ask eval accept --mine
+      ask eval accept 20261121-061502 --baseline baseline.jsonl
+    """
     from eval.gate import BASELINE, save_baseline
-    from eval.mine import baseline_path
+    from eval.mine import baseline_path, cases_path
+    from eval.suite import GOLD
     from ui import open as opening
 
-    runs = opened()
-    found = runs.get(name)
-    path = baseline or (baseline_path(opening.settings()) if mine else BASELINE)
+    if baseline and not name:
+        raise click.UsageError("say which RUN is to be accepted; `ask eval history` lists them")
+    runs, settings = opened(), opening.settings()
+    cases = str(cases_path(settings) if mine else GOLD)
+    whole = (one for one in runs.last(100, cases=cases) if not one.settings.get("limit") and not one.settings["trial"])
+    found = runs.get(name) if name else next(whole, None)
+    if found is None:
+        raise click.ClickException(f"no run scored all of {cases} yet; make one: ask eval{' --mine' if mine else ''}")
+    if found.settings.get("limit"):
+        raise click.ClickException(f"run {found.id} scored some of the cases only (--limit); accept a whole one")
+    if not baseline and found.cases != cases:
+        raise click.ClickException(f"run {found.id} scored {found.cases}, not {cases}; name a file: --baseline FILE")
+    path = baseline or (baseline_path(settings) if mine else BASELINE)
     count = save_baseline(path, found, runs.rows_of(found.id))
     click.echo(f"{path}: {count} rows of run {found.id}")
 
@@ -213,19 +261,21 @@ def sweep(
         for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=_notice):
             tried.append(one)
             if not as_json:
-                told = " ".join(f"{name}={value}" for name, value in one.values.items())
                 again = "  (kept from before)" if one.again else ""
                 score = estimate_text(one.score(suite, metric))
                 cost = f"{one.cost:8.1f} a question"
-                click.echo(f"{told:<32}{by}{score}  cost {cost}  run {one.scored.run.id}{again}")
+                click.echo(f"{one.told:<32} {by}{score}  cost {cost}  run {one.scored.run.id}{again}")
     result = sweeping.judge(tried, suite, metric)
     if as_json:
         opening.print_json(sweeping.as_json(result))
         return
-    best, cheapest = (
-        " ".join(f"{name}={value}" for name, value in one.values.items()) for one in (result.best, result.not_worse[0])
-    )
-    click.echo(f"best: {best}; the cheapest that is not shown to be worse: {cheapest}")
+    for one, against in zip(result.tried, result.against, strict=True):
+        if against:
+            change = f"{against.after - against.before:+.3f} [{against.low:+.3f}, {against.high:+.3f}]"
+            click.echo(f"{one.told:<32} against the best {change}  p {against.p:.3f}  {against.verdict}")
+    click.echo(f"best: {result.best.told}; the cheapest that is not shown to be worse: {result.not_worse[0].told}")
+    if result.too_few:
+        _notice(f"{result.too_few} cases are too few to say whether a cheaper one is worse")
 
 
 def _notice(line: str) -> None:

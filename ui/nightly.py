@@ -28,6 +28,7 @@ from ui.show import counted, line_of
 
 if TYPE_CHECKING:
     from assistant.settings import AssistantSettings
+    from eval.gate import Checked
     from ingest.shelf import Shelf
 
 TRANSIENT = (DiskFull, IndexUnavailable, LedgerUnavailable, NotesMissing, SyncRunning)
@@ -144,21 +145,46 @@ def _gate(settings: "AssistantSettings") -> Detail:
     """Score the cases of every learner and warn of what fell; nothing is rolled back."""
     from eval.mine import learners, score_mine
 
-    cases, runs, warnings = 0, [], []
+    cases, worse, runs, warnings, notices = 0, 0, list[str](), list[str](), list[str]()
     for name in learners(settings):
         found = score_mine(settings.model_copy(update={"learner": name}))
         if found is None:
             continue
         runs.append(found.scored.run.id)
         cases += len({row.case for row in found.scored.rows})
-        warnings += [
-            f"{one.suite} {one.metric} fell from {one.before:.3f} to {one.after:.3f} on the cases of {name}; "
-            f"see: ask eval show {runs[-1]}"
-            for one in found.worse
-        ]
+        if found.checked:
+            worse += len(found.checked.worse)
+            warnings += [
+                f"{line} on the cases of {name}; see: ask eval show {runs[-1]}" for line in _fell(found.checked)
+            ]
+            whose = "" if name == settings.learner else f"STUDY_LEARNER={name} "
+            notices += [f"{line}: {whose}ask eval accept {runs[-1]} --mine" for line in _to_accept(found.checked)]
     for warning in warnings:
         click.echo(line_of(warning), err=True)
-    return {"cases": cases, "worse": len(warnings), "runs": runs, "warnings": warnings}
+    return {"cases": cases, "worse": worse, "runs": runs, "warnings": warnings, "notices": notices}
+
+
+def _fell(checked: "Checked") -> Iterator[str]:
+    """Yield what is to be warned of: beyond chance, case by case where there are too few to say, or not there."""
+    from ui.runs import named
+
+    for one in checked.worse:
+        yield f"{one.suite} {one.metric} fell from {one.before:.3f} to {one.after:.3f}"
+    for one in checked.too_few:
+        if cases := checked.fell.get((one.suite, one.metric)):
+            few = f"{one.n} cases are too few to say if by chance"
+            yield f"{one.suite} {one.metric} did worse in {named(cases)} ({few})"
+    for lost in checked.lost:
+        yield f"{lost} has no score any more"
+
+
+def _to_accept(checked: "Checked") -> Iterator[str]:
+    """Yield what a new baseline would mend: scores that rose above it, answers of another model."""
+    if checked.model:
+        yield f"{checked.model}; to compare from now on"
+    if checked.better and not checked.worse:
+        better = ", ".join(f"{one.suite} {one.metric}" for one in checked.better)
+        yield f"{better} better than what was accepted; to hold later nights against it"
 
 
 def run_night(
@@ -255,7 +281,8 @@ def step_line(step: Detail) -> str:
         return f"{step['name']} failed: {step['error']}"
     told = [counted(value, name) for name, value in step["detail"].items() if isinstance(value, int)]
     again = f", attempt {step['attempts']}" if step["attempts"] > 1 else ""
-    return f"{step['name']} ok ({', '.join(told)}{again})" if told or again else f"{step['name']} ok"
+    done = f"{step['name']} ok ({', '.join(told)}{again})" if told or again else f"{step['name']} ok"
+    return "; ".join([done, *step["detail"].get("notices", [])])
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The runs that were kept, for people: `ask eval history`, `show`, `compare`, `report`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +99,10 @@ def compare(before: str, after: str, as_json: bool) -> None:
         if was != now:
             click.echo(f"{name}: {was} → {now}")
     click.echo("\n".join(map(difference_text, found)))
+    cases, others = ({(row.suite, row.case) for row in every} for every in (rows, other_rows))
+    for name, alone in ((one.id, cases - others), (other.id, others - cases)):
+        if alone:
+            click.echo(f"only in {name}: {named([f'{suite} {case}' for suite, case in sorted(alone)])}")
 
 
 @click.command()
@@ -113,6 +118,13 @@ def report(name: str, output: Path | None) -> None:
     path = output or runs.rows_path(found.id).with_suffix(".html")
     path.write_text(page(found, runs.rows_of(found.id), before), encoding="utf-8")
     click.echo(str(path))
+
+
+def named(cases: Sequence[str], most: int = 8) -> str:
+    """Return the names of some cases in one line."""
+    from ui.show import line_of
+
+    return line_of(", ".join(cases[:most]) + (f" and {len(cases) - most} more" if len(cases) > most else ""))
 
 
 def difference_text(one: "Difference") -> str:
