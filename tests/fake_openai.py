@@ -58,6 +58,7 @@ class FakeServer(ThreadingHTTPServer):
         *,
         fault: str | Sequence[str] = "",
         reasoning: str = "",
+        reasoning_as: str = "reasoning_content",
         models: Sequence[str] = ("fake-model",),
         context: int | None = 4096,
         tells_context: bool = True,
@@ -75,7 +76,8 @@ class FakeServer(ThreadingHTTPServer):
         Args:
             reply: What to answer: always this, each of these in turn (then the last again), or by call.
             fault: What to do wrong: each time, or each of these in turn (then nothing); '' is nothing.
-            reasoning: Sent as `reasoning_content` before the reply.
+            reasoning: Sent before the reply.
+            reasoning_as: By which name: `reasoning_content`, or `reasoning` as vLLM does.
             models: What /v1/models lists.
             context: The context of each, in tokens; None: there is no end to it.
             tells_context: Whether /v1/models says it.
@@ -89,6 +91,7 @@ class FakeServer(ThreadingHTTPServer):
             tls: Speak https.
         """
         self.reply, self.fault, self.reasoning, self.models = reply, fault, reasoning, models
+        self.reasoning_as = reasoning_as
         self.context, self.key, self.pause, self.models_pause = context, key, pause, models_pause
         self.tells_context = tells_context
         self.tokenizes, self.tokenize_pause, self.retry_after, self.tls = tokenizes, tokenize_pause, retry_after, tls
@@ -206,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = replies(body["messages"]) if callable(replies) else replies[min(number, len(replies) - 1)]
         words, written = re.findall(r"\s*\S+\s*", text), 0
         for thought in fake.reasoning.split()[:most]:
-            self._delta({"reasoning_content": f"{thought} "})
+            self._delta({fake.reasoning_as: f"{thought} "})
             most -= 1
         for word in cycle([*words, "\n"]) if fault == "endless" else words[:most]:
             self._wait(fake.pause)

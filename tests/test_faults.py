@@ -159,6 +159,18 @@ def test_a_fault_in_mid_answer_keeps_what_was_said(corpus_settings: AssistantSet
     assert took < timeout + 1
 
 
+@pytest.mark.parametrize("fault", ["cut-mid-stream", "stall-mid-stream"])
+def test_a_fault_while_the_model_thinks_leads_to_quotes_and_no_thought_is_shown(
+    corpus_settings: AssistantSettings, fault: str
+) -> None:
+    with FakeServer("<think>Let me see what the passages say of it.</think>" + SAYS, fault=fault) as server:
+        done, took = ask(corpus_settings, server.url)
+    check(done, "no model answered", "in mid-answer" if fault.startswith("stall") else "broke off")
+    assert (done.outcome, bool(done.citations)) == ("quoted", True)
+    assert "Let me" not in str(done.as_json())
+    assert took < STALL_S + 1
+
+
 @pytest.mark.parametrize("reply", ["", " \n\n ", "<think>Nothing comes to mind.</think>"])
 def test_an_empty_answer_leads_to_quotes(corpus_settings: AssistantSettings, reply: str) -> None:
     with FakeServer(reply) as server:

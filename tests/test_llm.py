@@ -410,8 +410,9 @@ def test_a_reader_that_takes_its_time_is_not_a_stall() -> None:
 # Thinking
 
 
-def test_a_reasoning_field_is_no_part_of_the_answer() -> None:
-    with FakeServer("Yes.", reasoning="Let me see.") as server:
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_reasoning_field_is_no_part_of_the_answer(name: str) -> None:
+    with FakeServer("Yes.", reasoning="Let me see.", reasoning_as=name) as server:
         deltas = list(model_at(server).stream(ASK))
     assert "".join(delta.reasoning for delta in deltas) == "Let me see. "
     assert "".join(delta.text for delta in deltas) == "Yes."
