@@ -165,7 +165,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(mine: AssistantSetting
         try:
             seen = read_until(terminal, b"/quit leaves", 30)
             os.write(terminal, b"What is FSDP?\n")
-            read_until(terminal, b"word word", 30)
+            assert "the model is at work …".encode() in read_until(terminal, b"word word", 30)
             child.send_signal(signal.SIGINT)
             read_until(terminal, b"stopped", 10)
             os.write(terminal, b"And how does it differ from DDP?\n")

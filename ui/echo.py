@@ -8,6 +8,9 @@ import click
 
 from ui import open as opening
 
+AT_WORK = "the model is at work …"
+"""Shown while it reads the prompt, and while it thinks."""
+
 
 def print_answer(events: Generator[dict[str, Any], None, None], *, live: bool, as_json: bool = False) -> dict[str, Any]:
     """Print an answer as its events come, and what else there is to say after it; return it.
@@ -23,7 +26,9 @@ def print_answer(events: Generator[dict[str, Any], None, None], *, live: bool, a
     with contextlib.closing(events):
         with _live(live) as write:
             for event in events:
-                if event["event"] == "wrote":
+                if event["event"] == "asked":
+                    write("", False)
+                elif event["event"] == "wrote":
                     write(event["text"], event["restart"])
                 elif event["event"] == "error":
                     raise click.ClickException(event["error"])
@@ -75,9 +80,11 @@ def _live(on: bool) -> Iterator[Callable[[str, bool], None]]:
         def write(piece: str, restart: bool) -> None:
             nonlocal text, live
             text = piece if restart else text + piece
+            lines = Text(visible(text) if text.strip() else AT_WORK).wrap(screen, screen.width)
+            shown = Text("\n").join(lines[-(screen.height - 2) :])  # the end, where it is taller than the screen
             if live is None:
-                live = stack.enter_context(Live(console=screen, transient=True, refresh_per_second=12))
-            lines = Text(visible(text)).wrap(screen, screen.width)
-            live.update(Text("\n").join(lines[-(screen.height - 2) :]))  # the end, where it is taller than the screen
+                live = stack.enter_context(Live(shown, console=screen, transient=True, refresh_per_second=12))
+            else:
+                live.update(shown)
 
         yield write
