@@ -36,8 +36,10 @@ LEAST_NEAR = 0.33
 """Cosine below which a definition is of another kind of thing, and no distractor."""
 SAME_GENUS = 0.2
 """What it counts that both are 'a method …': as much cosine."""
-LEAST_STEMS = 4
-"""Content words of a definition that tells a thing from others."""
+SAYS_LITTLE = "method approach technique way set group type form kind field domain concept term relatively generally"
+"""Words of definitions that tell nothing apart."""
+LEAST_STEMS, LEAST_STEMS_OF_A_BLANK = 4, 5
+"""Content words of a definition that tells a thing from others; without options to choose from it takes more."""
 AMONG = 9
 """How many of the best distractors are chosen from, so that the key's length tells nothing."""
 TOO_NEAR = 0.5
@@ -220,7 +222,7 @@ def _of_definition(fact: Fact, pool: Pool) -> list[Item | None]:
         (name for name in fact.heading if not (_leaks(term, name) or _leaks(said, name) or _says_nothing(name))), ""
     )
     asked = f"What is meant by “{_title(term)}”?" + (f" ({about})" if about else "")
-    if len(known_stems(said)) < LEAST_STEMS:
+    if _tells(said) < LEAST_STEMS:
         return []
     if not _leaks(term, said) and not _leaks(fact.alias, said):
         same = [other for other in near if _kind_of_name(other.subject) == _kind_of_name(term)]
@@ -229,11 +231,13 @@ def _of_definition(fact: Fact, pool: Pool) -> list[Item | None]:
         )
         verb = "are" if re.search(rf"{re.escape(term)}(?:\s\([^()]*\))?(?:,[^,]*,)?\sare\s", fact.said) else "is"
         article = "" if verb == "are" or not re.match(rf"An?\s{re.escape(term)}", fact.said) else "A(n) "
-        found.append(_item(fact, CLOZE, f"{article}{BLANK} {verb} {said}.", term, accepted=_names(fact)))
+        if _tells(said) >= LEAST_STEMS_OF_A_BLANK:
+            found.append(_item(fact, CLOZE, f"{article}{BLANK} {verb} {said}.", term, accepted=_names(fact)))
         alike = [o.value for o in near if 0.6 < len(o.value) / len(said) < 1.7 and not _leaks(term, o.value)]
         alike = [value for value in alike if _opening(value) == _opening(said)] or alike
         found.append(_choice(fact, asked, said, alike))
-    found.append(_item(fact, FLASHCARD, asked, said))
+    if not _circular(term, said):
+        found.append(_item(fact, FLASHCARD, asked, said))
     return found
 
 
@@ -248,7 +252,8 @@ _NO_COLUMN = re.compile(
     r"|verdict|typical gain|price of it|sum|total|order|output|focus|rice|budget.*|what to produce|.*usd/.*|[a-c]"
     r"|group.*|vendor.*|start|year.*|reach.*|status|date|size|trade-off|watch out.*|typical failure|milestone.*"
     r"|artefact|give them|goal|content|fix|first (?:remedy|action)|cheap check|countermeasure|naive.*|recommendation"
-    r"|values?|.*[$\\].*|count|.*_.*|total.*|number.*|lesson.*|link|file|name",
+    r"|learning objectives?|concepts taught|topic|author.*|linked lesson|values?"
+    r"|.*[$\\].*|count|.*_.*|total.*|number.*|lesson.*|link|file|name",
     re.IGNORECASE,
 )
 """Columns of estimates, plans and advice: another row's entry could be defended there, too."""
@@ -351,7 +356,15 @@ def placed(item: Item) -> Item:
 
 
 def _names(fact: Fact) -> list[str]:
-    return [fact.alias] if fact.alias else []
+    """Return the other names of a term: the long form, or the short one, that stands beside it."""
+    beside = re.search(rf"{re.escape(fact.subject)}\s\(([^()]{{2,60}})\)", fact.said)
+    return [fact.alias] if fact.alias else [beside[1].strip()] if beside and _begins_as(fact.subject, beside[1]) else []
+
+
+def _begins_as(one: str, other: str) -> bool:
+    """Return whether one of two names may shorten the other: IVF, inverted file index."""
+    short, long = sorted((one.strip(), other.strip()), key=len)
+    return " " not in short and sum(map(str.isupper, short)) > 1 and short[0].lower() == long[0].lower()
 
 
 def _leaks(name: str, text: str) -> bool:
@@ -361,6 +374,19 @@ def _leaks(name: str, text: str) -> bool:
         return False
     part = any(len(word) > 5 and (word in bare or (len(bare) > 5 and bare in word)) for word in normal(text).split())
     return part or len(own & known_stems(text)) * 2 >= len(own) or normal(name) in normal(text)
+
+
+def _tells(said: str) -> int:
+    return len(known_stems(said) - known_stems(SAYS_LITTLE))
+
+
+def _circular(term: str, said: str) -> bool:
+    """Return whether a definition has all words of its term, or a name of it: the source of the Logan Glacier."""
+    names = [word for word in term.split()[1:] if word[:1].isupper()] + [
+        word for word in term.split() if word.isupper()
+    ]
+    own = known_stems(term)
+    return bool(own) and (own <= known_stems(said) or any(re.search(rf"\b{re.escape(name)}", said) for name in names))
 
 
 def _says_nothing(heading: str) -> bool:

@@ -25,6 +25,10 @@ LINE_SENTENCE = 320
 """Characters of a sentence that can be a cloze."""
 
 
+_NUMBERED = re.compile(r"^(?:\d+\.)+\d*\s+(?=\S)")
+"""'2.1 ' of a heading."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One version of a note."""
@@ -48,7 +52,7 @@ class Source:
         """Return title and headings above a code point."""
         chunk = next((one for one in reversed(self.chunks) if one.start <= start), None)
         names = (self.title, *(chunk.place_at(start).heading if chunk else ()))
-        return tuple(dict.fromkeys(plain(name) for name in names if name))
+        return tuple(dict.fromkeys(_NUMBERED.sub("", plain(name)) for name in names if name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,17 @@ _ANAPHORA = re.compile(
 """Words that lean on what stands around a sentence."""
 _LEANING_DEFINITION = re.compile(
     r"\b(?:this|these|those|above|below|here|former|latter|such an?|following|previous|earlier|we|our|us"
-    r"|they|them|he|she|i|figure|slide|lecture|today|wider|narrower|half|the same|default one|the framework"
-    r"|one's|current)\b",
+    r"|they|them|he|she|i|figure|slide|lecture|today|wider|narrower|half|the same (?:as|way|thing)|default one"
+    r"|the framework"
+    r"|one's|current|a lot)\b",
     re.IGNORECASE,
 )
 _NOT_PROSE = re.compile(r"[{}=$\\<>|]|\w\(\)|->|::|\[\d|…|\.\.\.|^\W*$|_{2,}")
+
+
+_LINES_BEFORE = re.compile(r"(?:(?P<short>[^\n.;:!?]{2,60})\n\s*(?=[A-Z](?=[^\n]{50})))*")
+"""Where a page was set without blank lines, a heading runs into the sentence under it: short lines before a long one
+that begins with a capital."""
 
 
 def _prose(source: Source) -> Iterator[tuple[int, int, str]]:
@@ -127,6 +137,9 @@ def _prose(source: Source) -> Iterator[tuple[int, int, str]]:
     text = source.text
     first = source.chunks[0].start if source.chunks else 0  # front matter is in no chunk
     for start, end in sentences.spans(text):
+        line = text.rfind("\n", 0, start) + 1
+        if not text[line:start].strip(" \t-*•0123456789.)"):
+            start += len(_LINES_BEFORE.match(text[start:end])[0])  # type: ignore[index]
         raw = text[start:end]
         line = text.rfind("\n", 0, start) + 1
         if start < first or raw.startswith(("|", "```", "~~~", "$$")) or text[line:start].lstrip().startswith("#"):
@@ -144,28 +157,40 @@ _NAME = r"[A-Za-z][\w@.+/&’'-]*(?:\s[\w@.+/&’'()-]+){0,4}?"
 _DEFINED = re.compile(
     rf"(?:(?P<article>An?|The)\s)?(?P<term>{_NAME})(?:\s\((?P<aside>[^()]{{2,60}})\))?"
     r"(?:,\s(?:also|formerly|sometimes)?\s?(?:called|known as|written)\s[^,]{2,60},)?"
-    r"\s(?:is|are)\s(?P<definition>.+)",
+    r"(?:\s(?:is|are)(?:\sdefined\sas)?|\srefers?\sto|(?P<listed>\s?[:–—])(?:\sIt\sis)?)\s(?P<definition>.+)",
 )
 _TAIL = re.compile(
     r";|:(?!\d)|\.\s|—|\s\(see\b"
     r"|,\swhich\s(?:is|are|was|were)\s(?:discussed|described|covered|explained|shown)\b"
-    r"|,\s(?:and|but|while|whereas|although|though)\b(?=[^,]*\s(?:is|are|was|were|has|have|had|can|must|may|will)\b)"
-    r"|,?\s(?:and|but|so)\s(?:it|they|must|can|is|are|works?|has|have)\b"
+    r"|,\s(?:and|but|while|whereas|although|though)\b(?!\s(?:how|what|why|when|where|which|who|whether)\b)"
+    r"(?=[^,]*\s(?:is|are|was|were|has|have|had|can|must|may|will)\b)"
+    r"|,?\s(?:and|but|so)\s(?:it|they|must|can|is|are|works?|has|have|includes?|introduce[ds]?|involves?|its)\b"
+    r"|,?\sand,\s|,\sand\s(?:once again|thus|then|there)\b"
     r"|,\sand\sas\b|,\sso\s(?:tie|use|keep|choose|put|set|check)\b"
 )
 """What follows a definition and is none."""
 _GENUS = re.compile(r"(?:an?|the|any)\s[\w-]+|[\w-]+ing\s|(?:two|three)\s[\w-]+\s")
-_RELATIVE = re.compile(r"(?:an?|the)(?:\s[\w-]+){1,4}?\s(?:that|which|whose|in which|of|for|from|between|built|with)\b")
+_RELATIVE = re.compile(
+    r"(?:an?|the)(?:\s[\w-]+){1,4}?\s(?:that|which|whose|in which|of|for|from|between|built|tuned|made|used|designed"
+    r"|with)\b"
+)
+_PROCESS = re.compile(r"the\s(?:[\w-]+\s)?[\w-]{2,}(?:ing|tion|sion|ment|al|age) of\b")
+"""'Immersion cooling is the placing of …': who names what is done says what a thing is."""
 _NO_TERM = frozenset(
     """it this that these those there here he she they we you i what which who how why when where first second third
     one two another each every all some most many few reason result goal aim idea point problem question answer
     difference example same other others rule purpose way advantage disadvantage next last following price cost trick
-    catch point trap remedy commonest most best main important key only both and or but if as at by in of on to from
+    catch point trap remedy commonest most best main important significant major typical key only both
+    and or but if as at by in of on to from
     with for after before although because since while such so not no more less much many than like""".split()
 )
 _NO_GENUS = re.compile(
-    r"(?:an?|the|any)\s(?:[\w-]+\s){0,3}(?:factor|example|part|result|case|reason|component|concern|problem|issue|way"
-    r"|thing|topic|question|one|matter|step|choice)\b(?!\sin\swhich)|(?:the|an?)\s(?:\w+st|most|second|third|main|major"
+    r"(?:an?|the|any)\s(?:very\s|rapidly\s|relatively\s)?(?:active|popular|important|common|well-known|well known"
+    r"|diverse|growing|useful|powerful|great|good|big|major|key|large|huge|interesting|controversial|famous|leading|central|crucial"
+    r"|vital|critical|fundamental|essential|classic|typical|hot|new|recent|modern|rich|valuable|serious|simple|vague"
+    r"|related|similar|different|certain|particular|separate)\s"
+    r"|(?:an?|the|any)\s(?:[\w-]+\s){0,3}(?:factor|example|part|result|case|reason|component|concern|problem|issue|way"
+    r"|thing|topic|question|one|matter|step|choice|area|source|product|member|feature|winner|author)\b(?!\sin\swhich)|(?:the|an?)\s(?:\w+st|most|second|third|main|major"
     r"|only|next|last|other)\b"
 )
 """Beginnings of sentences that say something of a thing, and not what it is."""
@@ -200,16 +225,22 @@ def _definition(
 ) -> Fact | None:
     term, aside = match["term"].strip(), (match["aside"] or "").strip()
     definition = _TAIL.split(match["definition"])[0].strip().rstrip(",")
+    definition = re.sub(r"^(?:An?|The)\s", lambda article: article[0].lower(), definition)
     words = term.split()
-    is_bold = term.lower() in bold or f"{term} ({aside})".lower() in bold
+    alias = aside if abbreviates(term, aside) or abbreviates(aside, term) else ""
+    is_bold = bool(alias) or term.lower() in bold or f"{term} ({aside})".lower() in bold
     if not is_bold:
-        # Where the marks are lost (subtitles, PDFs), a term shows itself by coming back.
-        known = aside or body.count(term.lower()) > 2
+        # Where the marks are lost (subtitles, PDFs), a term shows itself by coming back, or by its form: a warp is a …
+        known = aside or body.count(term.lower()) > 2 or re.fullmatch(r"[A-Z]\S*[A-Z]\S*", term)
+        generic = match["article"] in ("A", "An") and re.match(r"an?\s", definition)
+        known = known or generic or _PROCESS.match(definition)
         named = match["article"] != "The" and not any(word.lower() in _NO_TERM for word in words)
         if not known or not named or len(words) > 4 or not _RELATIVE.match(definition):
             return None
         if not match["article"] and not aside and not term[0].isupper():
             return None
+    if match["listed"] and not (is_bold and _RELATIVE.match(definition)):
+        return None
     if words[0].lower() in _NO_TERM or not _GENUS.match(definition) or len(definition.split()) < 5:
         return None
     definition = _CITED.sub("", definition)
@@ -225,7 +256,6 @@ def _definition(
         return None
     if re.search(r"\b(?:is|are|was)\s+(?:not|no longer)\b", f"is {definition}"):
         return None
-    alias = aside if abbreviates(term, aside) or abbreviates(aside, term) else ""
     return Fact(DEFINITION, term, definition, said, evidence, heading, alias=alias)
 
 

@@ -54,6 +54,39 @@ def said(text: str) -> list[tuple[str, str, str]]:
         ),
         ("An A100 has 108 SMs.", ("number", "A100", "108")),
         (
+            "**Data labelling**: A tool that lets people mark what a picture shows.",
+            ("definition", "Data labelling", "a tool that lets people mark what a picture shows"),
+        ),
+        (
+            "- **Watermark** – the oldest time of an event that may still arrive; later ones are dropped.",
+            ("definition", "Watermark", "the oldest time of an event that may still arrive"),
+        ),
+        (
+            "Throughput refers to the number of requests that a server finishes in one second. Throughput and again "
+            "throughput.",
+            ("definition", "Throughput", "the number of requests that a server finishes in one second"),
+        ),
+        (
+            "Immersion cooling is the placing of whole servers in a non-conducting liquid.",
+            ("definition", "Immersion cooling", "the placing of whole servers in a non-conducting liquid"),
+        ),
+        (
+            "A SuperNIC is an adapter tuned for traffic between the cards of two hosts.",
+            ("definition", "SuperNIC", "an adapter tuned for traffic between the cards of two hosts"),
+        ),
+        (
+            "A **datasheet** is a document that records how data was collected, what it holds, and how it may be used.",
+            (
+                "definition",
+                "datasheet",
+                "a document that records how data was collected, what it holds, and how it may be used",
+            ),
+        ),
+        (
+            "A **trait** is a lasting attribute of one single person and includes temperament in most schools.",
+            ("definition", "trait", "a lasting attribute of one single person"),
+        ),
+        (
             "To find the cause, set `NCCL_DEBUG` before the job starts on all nodes.",
             ("code", "", "NCCL_DEBUG"),
         ),
@@ -78,6 +111,54 @@ def test_what_stands_in_a_plain_form_is_taken(text: str, fact: tuple[str, str, s
 )
 def test_what_leans_on_its_surroundings_is_left(text: str) -> None:
     assert said(f"# Notes\n\n{text}\n") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Appraisal is an active area of research and practice of the field. Appraisal, appraisal.",
+        "A vision is an important part of what a team needs in order to move.",
+        "**Step one**: Clean the data and look at the columns of the table.",
+        "**Managerial**: in-depth, actionable understanding of what is known.",
+        "A significant trigger is the feeling of being treated unfairly by others.",
+    ],
+)
+def test_praise_and_advice_are_no_definitions(text: str) -> None:
+    assert said(f"# Notes\n\n{text}\n") == []
+
+
+PAGE = """Cooling
+Immersion cooling is the placing of whole servers in a non-conducting liquid, which takes up the heat of all
+chips. A sentence (that is broken by the
+Page) is no heading, and stays whole.
+1. The cards
+TDP (thermal design power) is the highest sustained power in watts that the cooling of a card must
+remove. Other words follow.
+"""
+
+
+def test_a_heading_that_runs_into_its_text_as_in_pdfs_is_no_part_of_the_sentence() -> None:
+    assert [(fact.kind, fact.subject) for fact in facts(note(PAGE, "gpu/page.txt"))] == [
+        ("definition", "Immersion cooling"),
+        ("definition", "TDP"),
+        ("long form", "TDP"),
+    ]
+
+
+def test_a_definition_that_names_its_term_makes_no_card() -> None:
+    text = "**Varney** is the tale of the vampire Sir Francis Varney of the penny dreadfuls.\n\n"
+    text += "**Mount Logan** is the mountain that feeds both the Hubbard and the Logan Glacier.\n"
+    assert made(note(f"# Notes\n\n{text}")) == []
+
+
+def test_a_blank_takes_the_other_name_that_stands_beside_the_term() -> None:
+    text = "IVF (inverted file index) is an index that clusters the vectors and searches only clusters near to a query."
+    [item] = made(note(f"# Notes\n\n{text}\n"))
+    assert (item.kind, item.answer, item.accepted) == ("cloze", "IVF", ("inverted file index",))
+
+
+def test_a_definition_that_fits_many_things_makes_no_card() -> None:
+    assert made(note("# Notes\n\n**Codeine** is a type of opioid with relatively low potency.\n")) == []
 
 
 def test_front_matter_is_no_fact() -> None:
