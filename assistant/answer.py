@@ -351,6 +351,8 @@ def _ask(
                 told = draft, model, retrieval, settings, watch, embedder, entailment, history, silence, less
                 return (yield from _ask(*told))
         text, notice, failure = error.partial, str(error), type(error).__name__
+        if isinstance(error, ContextOverflow) and prompt.tokens > most:  # with little more than the question in it
+            notice = f"the question is too long for {model.name}, which has room for {context} tokens; shorten it"
     watch.lap("write")
     said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
     draft = replace(draft, failure=failure)

@@ -146,16 +146,19 @@ def _by_model(question: str, history: Sequence[Turn], model: "LanguageModel") ->
     return Rewritten(clean if len(clean) <= MOST_CHARACTERS and stems(clean) else "")
 
 
-def told(history: Sequence[Turn], most_characters: int = TURNS * 2 * ANSWER_CHARACTERS) -> str:
-    """Return what was said as text, the last turns of it that fit."""
+def told(history: Sequence[Turn], most_bytes: int = TURNS * 2 * ANSWER_CHARACTERS) -> str:
+    """Return what was said as text, the last turns of it that fit.
+
+    Counted in bytes of UTF-8, of which a token has three to four in any script.
+    """
     parts: list[str] = []
     for turn in reversed(history[-TURNS:]):
         answer = " ".join(visible(turn.answer).split()) or "(the notes don't say)"
         if len(answer) > ANSWER_CHARACTERS:
             answer = f"{answer[:ANSWER_CHARACTERS].rsplit(' ', 1)[0]} …"
         part = f"Earlier question: {visible(turn.question)}\nEarlier answer: {_without_marks(answer)}"
-        most_characters -= len(part)
-        if most_characters < 0:
+        most_bytes -= len(part.encode(errors="replace"))
+        if most_bytes < 0:
             break
         parts.insert(0, part)
     return "\n\n".join(parts)

@@ -58,9 +58,9 @@ def build(
         passages: Best first; their numbers are their positions, from 1.
         count_tokens: Length of a list of messages.
         most_tokens: What the model's context leaves when the answer's room is taken off.
-        history: What was said before, oldest first; at most about a quarter of the prompt is given to it.
+        history: What was said before, oldest first; at most about a third of the prompt is given to it.
     """
-    before = told(history, most_characters=most_tokens)  # a token of prose has about four characters
+    before = told(history, most_bytes=most_tokens)
     asked = f"{before}\n\nQuestion: {visible(question)}" if before else f"Question: {visible(question)}"
     texts = [_passage(n, passage) for n, passage in enumerate(passages, 1)]
 
@@ -79,6 +79,8 @@ def build(
         return of(len(texts))
     if fitting := bisect_right(range(1, len(texts)), most_tokens, key=lambda count: of(count).tokens):
         return of(fitting)
+    if before:  # what was said gives way to the best passage
+        return build(question, passages, count_tokens=count_tokens, most_tokens=most_tokens)
     # Not even the first passage fits: it is cut, since an answer from its beginning beats none.
     text, prompt = texts[0], of(1)
     while prompt.tokens > most_tokens and len(text) > 200:

@@ -21,14 +21,16 @@ CONNECT_S, FIRST_S, STALL_S = 0.5, 0.7, 0.6
 """What the settings of these tests allow: to find the server, until the first token, between two tokens."""
 
 
-def ask(settings: AssistantSettings, url: str, history: Sequence[Turn] = (), **changes: Any) -> tuple[Answer, float]:
+def ask(
+    settings: AssistantSettings, url: str, *, question: str = QUESTION, history: Sequence[Turn] = (), **changes: Any
+) -> tuple[Answer, float]:
     """Return the answer, and the seconds that it took."""
     limits = {"llm_connect_ms": int(CONNECT_S * 1000), "llm_first_token_s": FIRST_S, "llm_stall_s": STALL_S}
     settings = settings.model_copy(update={"llm_url": url, **limits, **changes})
     shelf = Shelf(settings)
     shelf.embedder.encode_query("loaded before the clock starts")
     began = time.monotonic()
-    *_, done = answer(QUESTION, shelf, settings, history=history)
+    *_, done = answer(question, shelf, settings, history=history)
     assert isinstance(done, Answer)
     return done, time.monotonic() - began
 
@@ -157,6 +159,16 @@ def test_a_fault_in_mid_answer_keeps_what_was_said(corpus_settings: AssistantSet
     check(done, happened, remedy)
     assert (done.outcome, done.answer) == ("answered", "DDP keeps")
     assert took < timeout + 1
+
+
+def test_a_question_that_the_context_has_no_room_for_is_told_as_such(corpus_settings: AssistantSettings) -> None:
+    with FakeServer(SAYS, context=256) as server:
+        done, took = ask(corpus_settings, server.url, question="How does FSDP differ from DDP? " * 40)
+    check(
+        done, "no model answered", "the question is too long for fake-model, which has room for 256 tokens; shorten it"
+    )
+    assert (done.outcome, done.failure) == ("quoted", "ContextOverflow")
+    assert took < 1
 
 
 @pytest.mark.parametrize("fault", ["cut-mid-stream", "stall-mid-stream"])

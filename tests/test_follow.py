@@ -99,8 +99,8 @@ def test_what_is_told_of_the_past_is_bounded_and_the_last_turns_stay() -> None:
     text = told(history)
     assert [n for n in range(9) if f"Question {n}?" in text] == [5, 6, 7, 8]
     assert len(text) < 4 * 600
-    assert told(history, most_characters=700).count("Question") == 1
-    assert told(history, most_characters=10) == ""
+    assert told(history, most_bytes=700).count("Question") == 1
+    assert told(history, most_bytes=10) == ""
     assert told([Turn("What now?", "")]) == "Earlier question: What now?\nEarlier answer: (the notes don't say)"
 
 

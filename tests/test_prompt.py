@@ -17,6 +17,13 @@ def words(messages: Sequence[dict[str, str]]) -> int:
     return sum(len(message["content"].split()) for message in messages)
 
 
+def characters(messages: Sequence[dict[str, str]]) -> int:
+    """As tokenizers do: one for each letter of Chinese, one for four of English."""
+    text = "".join(message["content"] for message in messages)
+    ascii_ = sum(map(str.isascii, text))
+    return len(text) - ascii_ + ascii_ // 4
+
+
 def made(question: str, *texts: str, most: int = 10_000, history: Sequence[Turn] = ()) -> Prompt:
     return build(question, passages(*texts), count_tokens=words, most_tokens=most, history=history)
 
@@ -63,6 +70,23 @@ def test_a_long_past_leaves_room_for_the_passages() -> None:
     prompt = made("And now?", *["passage " * 50] * 4, most=400, history=history)
     assert prompt.tokens <= 400
     assert prompt.passages >= 2
+
+
+def test_a_long_past_in_any_script_leaves_room_for_the_passages() -> None:
+    history = [Turn("什么是机器学习？", "机器学习是人工智能的一个分支。" * 30)] * 4
+    chunks = passages(*["passage " * 50] * 4)
+    prompt = build("它呢？", chunks, count_tokens=characters, most_tokens=1536, history=history)
+    assert prompt.tokens <= 1536
+    assert prompt.passages == 4
+    assert "机器学习" in prompt.messages[1]["content"]
+
+
+def test_the_past_gives_way_before_the_best_passage_is_cut() -> None:
+    history = [Turn("What is FSDP?", "It shards.")]
+    alone = made("And DDP?", "passage " * 100)
+    prompt = made("And DDP?", "passage " * 100, most=alone.tokens, history=history)
+    assert prompt.messages == alone.messages
+    assert "Earlier" in str(made("And DDP?", "passage " * 100, most=alone.tokens + 20, history=history).messages)
 
 
 def test_only_as_many_passages_are_sent_as_fit_the_best_first() -> None:
