@@ -158,10 +158,10 @@ def _verdict(name: str, change: float, drawn: tuple[float, float], p: float, n: 
 
 
 def worst_rows(rows: Sequence[Row], count: int) -> list[Row]:
-    """Return the `count` rows of each suite that did worst, worst first."""
+    """Return the `count` rows of each suite that did worst, worst first; none that did all well."""
     found = []
     for suite in dict.fromkeys(row.suite for row in rows):
-        own = [row for row in rows if row.suite == suite]
+        own = [row for row in rows if row.suite == suite and badness(row)]
         found += sorted(own, key=badness, reverse=True)[:count]
     return found
 

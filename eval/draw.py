@@ -4,11 +4,15 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from eval.metrics import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEW = 20
+"""Points that are few enough to be seen each."""
 _INK = "#010203"
 """Stands for the page's text colour, which an SVG in a page can use and matplotlib can't."""
 _BLUE, _ORANGE = "#3b7dd8", "#d9772b"
@@ -60,7 +64,7 @@ def risk(points: Sequence[tuple[float, float]], here: tuple[float, float]) -> st
     """Return the share of wrong answers over the share of questions answered, with the threshold in force."""
 
     def draw(axes: "Axes") -> None:
-        axes.step(*zip(*points, strict=True), where="post", color=_BLUE)
+        axes.step(*zip(*points, strict=True), where="post", color=_BLUE, marker="." if len(points) < FEW else "")
         axes.plot(*here, "o", color=_ORANGE, label="the threshold in force")
         axes.set(xlabel="questions answered", ylabel="of them wrong", xlim=(0, 1), ylim=(0, None))
         axes.legend(frameon=False)
@@ -73,8 +77,11 @@ def rates(points: Sequence[tuple[float, float, float]], here: float) -> str:
 
     def draw(axes: "Axes") -> None:
         thresholds, answers, refusals = zip(*points, strict=True)
-        axes.plot(thresholds, answers, color=_ORANGE, label="unanswerable, answered")
-        axes.plot(thresholds, refusals, color=_BLUE, label="answerable, refused")
+        for share, color, label in (
+            (answers, _ORANGE, "unanswerable, answered"),
+            (refusals, _BLUE, "answerable, refused"),
+        ):
+            axes.step(thresholds, share, where="pre", color=color, label=label)
         axes.axvline(here, color=_INK, lw=1, ls=":")
         axes.set(xlabel="evidence asked for", ylabel="share", ylim=(0, 1))
         axes.legend(frameon=False)
@@ -84,8 +91,11 @@ def rates(points: Sequence[tuple[float, float, float]], here: float) -> str:
 
 def histogram(milliseconds: Sequence[float]) -> str:
     """Return how long the cases took."""
+    middle, late = np.percentile(milliseconds, [50, 95])
 
     def draw(axes: "Axes") -> None:
+        axes.set_title(f"{middle:.3g} ms at the median, {late:.3g} ms at the 95th percentile", fontsize=11, loc="left")
+        axes.locator_params("y", integer=True)
         axes.hist(milliseconds, bins=min(40, max(5, len(milliseconds) // 5)), color=_BLUE)
         axes.set(xlabel="milliseconds", ylabel="cases")
 

@@ -17,8 +17,6 @@ from eval.runs import Run
 from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, Row
 from ingest.errors import StudyError
 
-BASELINE = Path(__file__).resolve().parent / "gold" / "baseline.jsonl"
-"""What was accepted for the shipped notes and questions."""
 GATED = {
     RETRIEVAL: ("ndcg@10", "mrr@10", "hit@5", "recall@10", "passage_ndcg@10", "passage_recall@10"),
     REFUSAL: ("false_answer", "false_refusal", "auroc", "aurc"),
@@ -44,7 +42,7 @@ class NoBaseline(StudyError):
     """Nothing was accepted yet."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"there is no accepted baseline at {path}; accept a run: ask eval accept RUN")
+        super().__init__(f"there is no accepted baseline at {path}; accept a run of these cases: ask eval accept RUN")
 
 
 class OtherCases(StudyError):
@@ -102,6 +100,11 @@ class Checked:
     def passed(self) -> bool:
         """Whether nothing fell."""
         return not self.worse and not self.lost
+
+
+def baseline_of(cases: Path) -> Path:
+    """Return where what was accepted for a file of cases is kept: beside it."""
+    return cases.with_name("baseline.jsonl")
 
 
 def save_baseline(path: Path, run: Run, rows: Sequence[Row]) -> int:

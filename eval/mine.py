@@ -16,7 +16,7 @@ from typing import Any
 from assistant.journal import Feedback, Kept, folder_of
 from assistant.settings import AssistantSettings
 from eval.cases import read_cases
-from eval.gate import Checked, NoBaseline, check, extend_baseline, load_baseline, save_baseline
+from eval.gate import Checked, NoBaseline, baseline_of, check, extend_baseline, load_baseline, save_baseline
 from eval.publish import keep
 from eval.score import ANSWER, REFUSAL, RETRIEVAL
 from eval.suite import Plan, Scored, run
@@ -29,8 +29,8 @@ class NothingToScore(StudyError):
 
     def __init__(self, question: str) -> None:
         super().__init__(
-            f"say what is right for “{question[:60]}”: the note that has the answer (--note PATH), "
-            "or that your notes don't have it (--not-in-notes)"
+            f"say what is right for “{question[:60]}”: the note that has the answer "
+            "(ask eval keep --note PATH), or that your notes don't have it (ask eval keep --not-in-notes)"
         )
 
 
@@ -48,11 +48,6 @@ class Night:
 def cases_path(settings: AssistantSettings) -> Path:
     """Return the learner's file of cases."""
     return folder_of(settings) / "cases.jsonl"
-
-
-def baseline_path(settings: AssistantSettings) -> Path:
-    """Return what was accepted for them."""
-    return folder_of(settings) / "baseline.jsonl"
 
 
 def learners(settings: AssistantSettings) -> list[str]:
@@ -129,7 +124,7 @@ def score_mine(
         return None
     scored = run(plan_mine(settings), settings, notice=notice, progress=progress)
     keep(settings, scored.run, scored.rows)
-    accepted, now = baseline_path(settings), scored.run
+    accepted, now = baseline_of(path), scored.run
     try:
         checked = check(load_baseline(accepted), scored.rows, accepted, model=now.model, asked=scored.asked)
     except NoBaseline:

@@ -24,7 +24,8 @@ _CSS = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .8rem; border-bottom: 1px solid var(--line);
-text-align: left; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+text-align: left; } .wide { overflow-x: auto; }
+td.n { white-space: nowrap; text-align: right; font-variant-numeric: tabular-nums; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } svg { max-width: 100%; height: auto; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .4rem .8rem; margin: .4rem 0; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .5rem; }
@@ -63,7 +64,8 @@ def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]
         yield from _by_kind(suite, own)
         if suite == REFUSAL:
             yield from _thresholds(own)
-        yield draw.histogram([row.ms for row in own])
+        if took := [row.ms for row in own if row.ms]:
+            yield draw.histogram(took)
         yield "</div>"
         yield from _worst(own)
     settings = "\n".join(f"{name}: {value}" for name, value in run.settings.items())
@@ -71,7 +73,7 @@ def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]
 
 
 def _scores(run: Run) -> Iterator[str]:
-    yield "<table><tr><th>Suite<th>Score<th>Value<th>95 % interval<th>Cases<th>Better"
+    yield "<div class=wide><table><tr><th>Suite<th>Score<th>Value<th>95 % interval<th>Cases<th>Better"
     for suite, scores in run.scores.items():
         for name, one in scores.items():
             better = "–" if name in NEITHER else "lower" if name in LOWER_IS_BETTER else "higher"
@@ -80,7 +82,7 @@ def _scores(run: Run) -> Iterator[str]:
                 f"<tr><td>{suite}<td>{_safe(name)}<td class=n>{one.value:.3f}"
                 f"<td class=n>{one.low:.3f} – {one.high:.3f}<td class=n>{one.n}<td>{better} {agreed}"
             )
-    yield "</table>"
+    yield "</table></div>"
 
 
 def _belongs(one: Run, run: Run) -> bool:
@@ -125,8 +127,9 @@ def _thresholds(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _worst(rows: Sequence[Row]) -> Iterator[str]:
-    yield "<h3>Worst cases</h3>"
-    for row in worst_rows(rows, WORST):
+    worst = worst_rows(rows, WORST)
+    yield "<h3>Worst cases</h3>" if worst else "<p>No case did badly.</p>"
+    for row in worst:
         told = "\n".join(f"{name}: {value}" for name, value in (row.values | row.facts | row.detail).items())
         yield f"<details><summary>{_safe(row.case)}: {_safe(row.question)}</summary><pre>{_safe(told)}</pre></details>"
 

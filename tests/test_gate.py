@@ -9,8 +9,8 @@ from assistant.answer import Answer, answer
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
 from eval.cases import read_cases
-from eval.gate import BASELINE, NoBaseline, OtherCases, check, extend_baseline, load_baseline, save_baseline
-from eval.mine import NothingToScore, baseline_path, case_from, cases_path, keep_case, score_mine
+from eval.gate import NoBaseline, OtherCases, baseline_of, check, extend_baseline, load_baseline, save_baseline
+from eval.mine import NothingToScore, case_from, cases_path, keep_case, score_mine
 from eval.runs import Run
 from eval.score import Row, summarise
 from eval.suite import GOLD
@@ -142,7 +142,7 @@ def test_a_thumbs_down_becomes_a_case_and_is_scored_every_night(asked: Assistant
     assert night.ok
     gate = night.steps[-1].detail
     assert (gate["cases"], gate["worse"]) == (1, 0)
-    assert len(load_baseline(baseline_path(asked)).rows) == 1  # refusal; no model is there to answer
+    assert len(load_baseline(baseline_of(cases_path(asked))).rows) == 1  # refusal; no model is there to answer
     scored = CliRunner().invoke(main, ["eval", "--mine", "--no-llm", "--json"], catch_exceptions=False)
     assert json.loads(scored.stdout)["suites"]["refusal"]["false_answer"]["n"] == 1
 
@@ -190,9 +190,7 @@ def test_a_better_night_is_accepted_by_one_command(asked: AssistantSettings) -> 
     (notice,) = gate["detail"]["notices"]
     run = gate["detail"]["runs"][0]
     assert notice.startswith("retrieval ndcg@10")
-    assert notice.endswith(
-        f"better than what was accepted; to hold later nights against it: ask eval accept {run} --mine"
-    )
+    assert notice.endswith(f"better than what was accepted; to hold later nights against it: ask eval accept {run}")
     assert step_line(gate).endswith(notice)
     done = CliRunner().invoke(main, ["eval", "accept", "--mine"], catch_exceptions=False)
     assert f"rows of run {run}" in done.output
@@ -221,11 +219,10 @@ def test_only_a_whole_run_of_the_same_cases_is_accepted(asked: AssistantSettings
     keep_case(cases_path(asked), {"id": "a", "question": "When do zebras sleep?", "gold_docs": ["lion.md"]})
     keep_case(cases_path(asked), {"id": "b", "question": "When do lions hunt?", "gold_docs": ["lion.md"]})
     run("--mine", "--no-llm", "--limit", "1")
-    assert "some of the cases only" in run("accept", "last", "--mine")
+    assert "scored some cases only" in run("accept", "last")
     assert "no run scored all of" in run("accept", "--mine")
     run("--mine", "--no-llm")
-    assert "name a file: --baseline" in run("accept", "last")
-    assert "4 rows of run" in run("accept", "--mine")
+    assert f"{baseline_of(cases_path(asked))}: 4 rows of run" in run("accept", "--mine")
 
 
 def test_a_wrong_answer_without_a_right_one_is_no_case(asked: AssistantSettings) -> None:
@@ -239,6 +236,16 @@ def test_a_wrong_answer_without_a_right_one_is_no_case(asked: AssistantSettings)
     assert keep_case(cases_path(asked), case_from(kept, note="lion.md"))
     assert not keep_case(cases_path(asked), case_from(kept, note="zebra.md"))
     assert [case.gold_docs for case in read_cases(cases_path(asked))] == [("zebra.md",)]
+
+
+def test_all_that_was_said_of_an_answer_is_in_its_case(asked: AssistantSettings) -> None:
+    runner = CliRunner()
+    assert "noted" in runner.invoke(main, ["feedback", "down", "--note", "zebra.md"]).output
+    assert "kept: journal-1" in runner.invoke(main, ["eval", "keep"]).output
+    line = json.loads(cases_path(asked).read_text())
+    assert (line["wrong"], line["gold_docs"]) == ("that is about stripes", ["zebra.md"])  # the last word of each
+    done = runner.invoke(main, ["eval", "keep", "--note", "unicorn.md"])
+    assert (done.exit_code, "unicorn.md is no note" in done.output) == (1, True)
 
 
 def test_the_command_says_when_nothing_was_given_a_thumbs_down(settings: AssistantSettings) -> None:
@@ -274,5 +281,5 @@ def test_the_gate_passes_and_fails_by_its_exit_status(asked: AssistantSettings, 
 
 def test_the_shipped_baseline_is_of_the_shipped_questions() -> None:
     shipped = {case.id for case in read_cases(GOLD)}
-    refused = {row.case for row in load_baseline(BASELINE).rows if row.suite == "refusal"}
+    refused = {row.case for row in load_baseline(baseline_of(GOLD)).rows if row.suite == "refusal"}
     assert len(shipped & refused) > 0.9 * len(shipped)

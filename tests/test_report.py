@@ -70,3 +70,17 @@ def test_the_command_writes_the_page_beside_the_rows(tmp_path: Path) -> None:
     path = Path(done.output.strip())
     assert path == (tmp_path / "home" / "eval" / "rows" / "r1.html").resolve()
     assert path.read_text().startswith("<!doctype html>")
+
+
+def test_three_cases_that_did_well_have_no_worst_and_no_false_curves() -> None:
+    rows = [
+        Row("refusal", str(i), "?", ("open",), {"false_refusal": 0.0}, facts, {"threshold": 0.5, "answered": True}, 4.0)
+        for i, facts in enumerate([{"evidence": 0.6 + i / 10, "answerable": 1.0, "wrong": 0.0} for i in range(3)])
+    ]
+    rows.append(Row("quiz", "a.md", "Is anything asked of a.md?", ("note",), {"covered": 1.0}))
+    text = page(replace(some_run("r1", 1e9), scores=summarise(rows)), rows, [])
+    assert text.count("No case did badly.") == 2
+    assert text.count("<details>") == 0
+    assert "0.000 – 0.561" in text  # no refusal of three proves little
+    assert text.count("<svg") == 3  # both curves and the times; a note takes none
+    assert "4 ms at the median, 4 ms at the 95th percentile" in text

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from ui.runs import (
 
 if TYPE_CHECKING:
     from eval.gate import Checked
+    from eval.runs import Run
     from eval.suite import Plan
 
 _SUITES = ("retrieval", "refusal", "answer", "mcq", "quiz", "all")
@@ -120,7 +122,7 @@ def run(
 
 @evaluate.command()
 @_what
-@click.option("--baseline", type=click.Path(path_type=Path), help="What was accepted; by default the shipped file.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="What was accepted; by default beside the cases.")
 @click.option("--mine", is_flag=True, help="Your own cases against their own baseline.")
 @as_json_option
 def gate(
@@ -140,8 +142,8 @@ def gate(
       ask eval gate                  retrieval and refusal on the shipped questions
       ask eval gate --mine
     """
-    from eval.gate import BASELINE, check, load_baseline
-    from eval.mine import baseline_path, plan_mine
+    from eval.gate import baseline_of, check, load_baseline
+    from eval.mine import plan_mine
     from eval.publish import keep as keeping
     from eval.suite import run as scoring
     from ui import open as opening
@@ -155,7 +157,7 @@ def gate(
         )
     elif not set(plan.suites) & {"answer", "mcq"}:
         plan = replace(plan, use_model=False)  # follow-ups must not depend on who happens to be served
-    path = baseline or (baseline_path(settings) if mine else BASELINE)
+    path = baseline or baseline_of(plan.cases)
     accepted = load_baseline(path)
     with _bars() as tell:
         scored = scoring(plan, settings, progress=tell, notice=_notice)
@@ -195,36 +197,37 @@ def _gate_text(found: "Checked") -> str:
 
 @evaluate.command()
 @click.argument("name", metavar="[RUN]", default="")
-@click.option("--baseline", type=click.Path(path_type=Path), help="Where to write it; by default the shipped file.")
-@click.option("--mine", is_flag=True, help="As the baseline of your own cases.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Where to write it; by default beside the cases.")
+@click.option("--mine", is_flag=True, help="The last run of your own cases.")
 def accept(name: str, baseline: Path | None, mine: bool) -> None:
-    """Accept a run, by default the last one of these cases: `ask eval gate` holds later ones against it.
+    """Accept a run, by default the last of the shipped cases: `ask eval gate` holds later ones against it.
 
     \b
     Examples:
       ask eval accept --mine
-      ask eval accept 20261121-061502 --baseline baseline.jsonl
+      ask eval accept 20261121-061502
     """
-    from eval.gate import BASELINE, save_baseline
-    from eval.mine import baseline_path, cases_path
+    from eval.gate import baseline_of, save_baseline
+    from eval.mine import cases_path
     from eval.suite import GOLD
     from ui import open as opening
 
-    if baseline and not name:
-        raise click.UsageError("say which RUN is to be accepted; `ask eval history` lists them")
-    runs, settings = opened(), opening.settings()
-    cases = str(cases_path(settings) if mine else GOLD)
-    whole = (one for one in runs.last(100, cases=cases) if not one.settings.get("limit") and not one.settings["trial"])
-    found = runs.get(name) if name else next(whole, None)
+    runs = opened()
+    cases = str(cases_path(opening.settings()) if mine else GOLD)
+    last = runs.last(100, cases=cases)
+    found = runs.get(name) if name else next((one for one in last if is_whole(one)), None)
     if found is None:
         raise click.ClickException(f"no run scored all of {cases} yet; make one: ask eval{' --mine' if mine else ''}")
-    if found.settings.get("limit"):
-        raise click.ClickException(f"run {found.id} scored some of the cases only (--limit); accept a whole one")
-    if not baseline and found.cases != cases:
-        raise click.ClickException(f"run {found.id} scored {found.cases}, not {cases}; name a file: --baseline FILE")
-    path = baseline or (baseline_path(settings) if mine else BASELINE)
+    if not is_whole(found):
+        raise click.ClickException(f"run {found.id} scored some cases only, or was a trial; accept a whole one")
+    path = baseline or baseline_of(Path(found.cases))
     count = save_baseline(path, found, runs.rows_of(found.id))
     click.echo(f"{path}: {count} rows of run {found.id}")
+
+
+def is_whole(run: "Run") -> bool:
+    """Return whether a run scored all of its cases, with the settings in force."""
+    return not run.settings.get("limit") and not run.settings.get("trial")
 
 
 @evaluate.command()
@@ -258,7 +261,7 @@ def sweep(
     runs = opened()
     tried = []
     with _bars() as tell:
-        for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=_notice):
+        for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=cache(_notice)):  # each line once
             tried.append(one)
             if not as_json:
                 again = "  (kept from before)" if one.again else ""

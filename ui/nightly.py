@@ -157,8 +157,7 @@ def _gate(settings: "AssistantSettings") -> Detail:
             warnings += [
                 f"{line} on the cases of {name}; see: ask eval show {runs[-1]}" for line in _fell(found.checked)
             ]
-            whose = "" if name == settings.learner else f"STUDY_LEARNER={name} "
-            notices += [f"{line}: {whose}ask eval accept {runs[-1]} --mine" for line in _to_accept(found.checked)]
+            notices += [f"{line}: ask eval accept {runs[-1]}" for line in _to_accept(found.checked)]
     for warning in warnings:
         click.echo(line_of(warning), err=True)
     return {"cases": cases, "worse": worse, "runs": runs, "warnings": warnings, "notices": notices}

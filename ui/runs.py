@@ -71,7 +71,7 @@ def show(name: str, worst: int, as_json: bool) -> None:
     for row in rows:
         told = ", ".join(f"{name} {value:.3g}" for name, value in row.values.items())
         click.echo(f"\n{row.suite} {line_of(row.case)}: {line_of(row.question)}\n  {told}")
-        for name, value in (row.facts | row.detail).items():
+        for name, value in (row.facts | row.detail | ({"trace": row.trace} if row.trace else {})).items():
             parts = value if isinstance(value, list) else [value]
             click.echo("\n".join(f"  {name}: {line_of(str(part))[:300]}" for part in parts[:6]))
 
