@@ -164,17 +164,21 @@ def test_the_image_leaves_out_secrets_notes_and_indexes() -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_vllm_itself_accepts_the_command_of_the_compose_file() -> None:
+def test_vllm_itself_accepts_the_command_and_the_variables_of_the_compose_file() -> None:
     command = [text.replace("${VLLM_CHAT_TEMPLATE_KWARGS:?run make secrets}", '{"enable_thinking":false}')
                for text in SERVICES["vllm"]["command"]]  # fmt: skip
     command = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for text in command]
+    own = {name for name in SERVICES["vllm"]["environment"] if name.startswith("VLLM_")}
+    assert "VLLM_API_KEY" in own  # as --api-key, and in no list of processes
     code = (
         "import sys\n"
         "from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args\n"
         "from vllm.utils.argparse_utils import FlexibleArgumentParser\n"
+        "from vllm.envs import environment_variables as read\n"
         "args = make_arg_parser(FlexibleArgumentParser()).parse_args(sys.argv[1:])\n"
         "validate_parsed_serve_args(args)\n"
         "print(args.model, args.max_model_len, args.default_chat_template_kwargs, args.reasoning_parser)\n"
+        f"assert {own} <= read.keys(), {own} - read.keys()\n"
     )
     done = subprocess.run(
         [FOLDER / "bin" / "python", "-c", code, *command], capture_output=True, text=True, timeout=120, check=False
