@@ -175,16 +175,19 @@ def _qti(item: Item) -> str:
         entry = '<textEntryInteraction responseIdentifier="RESPONSE" expectedLength="40"/>'
         body = f"<p>{asked.replace(BLANK, entry, 1)}</p>" if item.kind == CLOZE else f"<p>{asked} {entry}</p>"
     else:
-        base, right = "string", [item.answer]
-        body = f"<extendedTextInteraction {to_answer}</extendedTextInteraction>"
+        base, right, template = "string", [], ""  # a person scores it, by the answer that the notes give
+        told_points = "".join(f"<p>{escape(one)}</p>" for one in (item.answer, *item.rubric))
+        body = f'<rubricBlock view="scorer">{told_points}</rubricBlock>'
+        body += f"<extendedTextInteraction {to_answer}</extendedTextInteraction>"
     values = "".join(f"<value>{escape(one)}</value>" for one in right)
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<assessmentItem xmlns="{_QTI}" identifier="i{item.id}" '
         f'title={quoteattr(item.question[:60])} adaptive="false" timeDependent="false">'
         f'<responseDeclaration identifier="RESPONSE" cardinality="{cardinality}" baseType="{base}">'
-        f"<correctResponse>{values}</correctResponse>{mapping}</responseDeclaration>"
+        f"{f'<correctResponse>{values}</correctResponse>' if right else ''}{mapping}</responseDeclaration>"
         '<outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float"/>'
-        f'<itemBody>{body}</itemBody><responseProcessing template="{template}"/></assessmentItem>'
+        f"<itemBody>{body}</itemBody>{f'<responseProcessing template={quoteattr(template)}/>' if template else ''}"
+        "</assessmentItem>"
     )
 
 
@@ -206,7 +209,7 @@ def read(path: Path) -> list[Item]:
     source = f"imported from {path.name}"
     if path.suffix.lower() == ".gift" or re.search(r"^::", text, re.MULTILINE):
         found = list(_from_gift(text, source))
-    elif text.startswith("#"):
+    elif re.match(r"#[^:\n]+:", text) or _is_tabbed(text):
         found = list(_from_anki(text, source))
     else:
         found = list(_from_csv(text, source))
@@ -215,8 +218,17 @@ def read(path: Path) -> list[Item]:
     return found
 
 
+def _is_tabbed(text: str) -> bool:
+    """Return whether most lines have a tab: Anki's text export of old, or of a table, without its head."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    head = re.split(r"\t", lines[0].lower()) if lines else []
+    named = {"question", "front"} & {name.strip() for name in head}
+    return not named and sum("\t" in line for line in lines) * 2 > len(lines)
+
+
 def _from_csv(text: str, source: str) -> Iterator[Item]:
-    head, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    head, *rows = list(csv.reader(io.StringIO(text), delimiter=separator)) or [[]]
     names = [name.strip().lower() for name in head]
     names = [{"front": "question", "back": "answer"}.get(name, name) for name in names]
     if not {"question", "answer"} <= set(names):
@@ -318,8 +330,10 @@ def _gift_item(before: str, after: str, said: str, why: str, source: str) -> Ite
     parts = [(mark, re.sub(r"^%-?[\d.]+%", "", one).strip()) for mark, one in parts]
     right = [one for mark, one in parts if mark == "=" and one]
     wrong = [one for mark, one in parts if mark == "~" and one]
-    if not right or any("->" in one for one in right):
-        return None  # matching questions have no form here
+    if any("->" in one for one in right):
+        return Item("matching", before, said, _NOWHERE, made_by=source)  # left out by whoever reads this, and told
+    if not right:
+        return None
     if wrong:
         asked = asked.strip()
         return placed(Item(MCQ, asked, right[0], _NOWHERE, options=(right[0], *wrong), explanation=why, made_by=source))

@@ -1,10 +1,12 @@
 """How good are the quiz items? A quiz is made of the notes as `ask quiz --new` makes it, and what comes is measured.
 
 A row for each draft (`accepted`, and for those that are: is the quote exact, is it a near copy of another, is the
-longest option the key, was it guessed without the evidence) and one for each note (`covered`: has it an item?).
+longest option the key, was it guessed without the evidence), one for each objective of the plans that the notes cover
+(`objectives_covered`: has it an item?) and one for each note (`notes_covered`).
 Nothing is kept among the learner's items.
 """
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant.blueprint import find, named
 from assistant.check import SAME_MEANING
+from assistant.cover import cover, name_of
+from assistant.errors import BlueprintRejected
 from assistant.grade import Model
 from assistant.items import Item, Items
 from assistant.quiz import Wish, quiz
@@ -49,10 +54,25 @@ def rows(shelf: Shelf, settings: AssistantSettings, model: Model | None, *, want
         finally:
             items.close()
     yield from _copies(made, shelf)
-    covered = {item.evidence.path for item in made}
+    yield from _objectives(made, shelf, settings)
+    asked = {item.evidence.path for item in made}
     for path, note in shelf.ledger.notes().items():
         if note.chunks:
-            yield Row(QUIZ, path, f"Is anything asked of {path}?", ("note",), {"covered": float(path in covered)})
+            yield Row(QUIZ, path, f"Is anything asked of {path}?", ("note",), {"notes_covered": float(path in asked)})
+
+
+def _objectives(made: Sequence[Item], shelf: Shelf, settings: AssistantSettings) -> Iterator[Row]:
+    """Yield a row for each objective that the notes cover: an item belongs to the one that finds its passage best."""
+    for name in named(settings.home):
+        with contextlib.suppress(BlueprintRejected):  # `ask plan` says what is wrong with it
+            blueprint = find(name, settings.home)
+            coverage = cover(blueprint, shelf, settings)
+            of = coverage.by_objective(made)
+            for one in blueprint.objectives:
+                if coverage.objectives[one.id].covered:
+                    asked = {"objectives_covered": float(bool(of[one.id]))}
+                    case = name_of(blueprint.id, one.id)
+                    yield Row(QUIZ, case, f"Is anything asked of “{one.text}”?", ("objective",), asked)
 
 
 def _row(item: Item, values: dict[str, float], detail: dict[str, str], ms: float) -> Row:

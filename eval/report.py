@@ -16,7 +16,7 @@ HEADLINES = {
     "refusal": ("auroc", "false_answer", "false_refusal", "aurc"),
     "answer": ("token_f1", "gold_in_cited", "citation_recall", "citation_precision"),
     "mcq": ("accuracy", "without_notes", "gain"),
-    "quiz": ("accepted", "covered", "duplicate", "key_bias"),
+    "quiz": ("accepted", "objectives_covered", "duplicate", "key_bias"),
 }
 """What is drawn over time, and by kind of question (the first)."""
 WORST = 10

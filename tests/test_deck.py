@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from assistant import deck
-from assistant.bind import bind
+from assistant.bind import admit, bind
+from assistant.cards import Rejected
 from assistant.errors import DeckUnreadable, JournalUnavailable
 from assistant.items import CLOZE, EXPLAIN, FLASHCARD, MCQ, ORDERING, SHORT, TRUE_FALSE, Item, Items
 from assistant.journal import Journal
@@ -121,6 +122,7 @@ def test_gift_of_others_is_read(tmp_path: Path) -> None:
         ("mcq", "Who's buried in Grant's tomb?", "Grant"),
         ("true_false", "The sun rises in the east.", "true"),
         ("short", "When was Ulysses S. Grant born?", "1822"),
+        ("matching", "Match.", "=a -> 1 =b -> 2"),
         ("cloze", "Two plus ____ equals four.", "two"),
     ]
 
@@ -152,6 +154,73 @@ def test_ankis_text_export_is_read_without_its_marks(tmp_path: Path) -> None:
         ("flashcard", "What is a warp?", "32 threads that run together"),
         ("cloze", "A ____ has 32 threads", "warp"),
     ]
+
+
+def test_text_with_tabs_and_no_head_is_read_as_ankis(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    path.write_text(
+        "What is a <b>warp</b>?\t32 threads, together\n"
+        'Who said "grid", first?\tNobody\tgpu\n'
+        "A {{c1::block}} has warps\t\n"
+    )
+    assert [(one.kind, one.question, one.answer) for one in deck.read(path)] == [
+        ("flashcard", "What is a warp?", "32 threads, together"),
+        ("flashcard", 'Who said "grid", first?', "Nobody"),
+        ("cloze", "A ____ has warps", "block"),
+    ]
+
+
+def test_a_table_of_another_separator_is_read(tmp_path: Path) -> None:
+    for n, text in enumerate(
+        ("Front;Back\nWhat is a warp?;32 threads, together\n", "question\tanswer\nWhat is a warp?\tx, y\n")
+    ):
+        path = tmp_path / f"{n}.csv"
+        path.write_text(text)
+        [item] = deck.read(path)
+        assert (item.kind, item.question) == ("flashcard", "What is a warp?")
+        assert "," in item.answer
+
+
+def test_a_persons_scoring_is_left_to_a_person_in_qti(tmp_path: Path) -> None:
+    deck.write_qti(EVERY_KIND, tmp_path / "items.zip")
+    with zipfile.ZipFile(tmp_path / "items.zip") as package:
+        for item in EVERY_KIND:
+            text = package.read(f"items/{item.id}.xml").decode()
+            by_person = item.kind in (EXPLAIN, FLASHCARD)
+            assert ("<responseProcessing" in text) is not by_person, item.kind
+            assert ("<correctResponse>" in text) is not by_person
+            assert ('<rubricBlock view="scorer">' in text) is by_person
+            assert (deck._MAPPED in text) is (item.kind in (SHORT, CLOZE))
+
+
+def test_what_is_left_out_of_an_import_is_told_with_its_reason(settings: AssistantSettings, embedder: Embedder) -> None:
+    (settings.notes / "gpu.md").write_text("# GPUs\n\nA **warp** is a group of 32 threads that run together.\n")
+    shelf = Shelf(settings, embedder=embedder)
+    sync(shelf)
+    three = replace(choice(), options=("Block", "Grid", "Warp"))
+    twins = replace(choice("Which group has 32 threads in it?"), options=("Block", "block", "Grid", "Warp"))
+    long = replace(choice("What is it that holds 32 threads?"), options=("Block " * 12, "Grid " * 12, "Kernel", "Warp"))
+    statement = Item(TRUE_FALSE, "A warp has 32 threads.", "true", evidence())
+    found = list(
+        admit(
+            [three, twins, choice(), choice(), long, statement, Item("matching", "Match.", "=a", evidence())], shelf, []
+        )
+    )
+    assert [one.reason if isinstance(one, Rejected) else one.kind for one in found] == [
+        "a multiple choice has 4 options here, and they have 3",
+        "two of their options say the same",
+        "mcq",
+        "they are there already",
+        "mcq",
+        "true_false",
+        "there is no form here for “matching”",
+    ]
+    kept = [one for one in found if isinstance(one, Item)]
+    assert kept[0].evidence.path == "gpu.md"
+    assert all(kept[0].checks.values())
+    assert "quote_exact" not in kept[0].checks
+    assert not kept[1].checks["options_same_length"]  # noted, not left out
+    assert not kept[2].checks["reason_given"]
 
 
 def test_what_holds_no_question_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -219,7 +288,8 @@ def test_the_commands_write_and_read_files(settings: AssistantSettings, tmp_path
         assert Path(name).stat().st_size > 100
     assert "is there; name another file, or say --force" in ask("export", "d.csv")
     assert "d.odt says no format" in ask("export", "d.odt")
-    assert re.fullmatch(r"\d+ of \d+ questions read; the notes bear out \d+ of them\n", ask("import", "d.gift"))
+    assert re.match(r"\d+ of \d+ questions read; the notes bear out \d+ of them\n", ask("import", "d.gift"))
+    assert "left out, they are there already: " in ask("import", "d.gift")
     assert ask("export", "journal.json").startswith("0 rows")
     assert Path("journal.json").stat().st_mode & 0o777 == 0o600
     assert CLOZE in {item.kind for item in Items.of(shelf.folder).active()}

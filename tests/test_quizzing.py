@@ -46,5 +46,9 @@ def test_a_quiz_of_the_shipped_notes_is_measured_and_not_kept(corpus_settings: A
     assert scores["quote_exact"].value == 1.0
     assert scores["quote_exact"].n == 8
     assert scores["duplicate"].n == 8
-    assert scores["covered"].n == sum(note.chunks > 0 for note in shelf.ledger.notes().values())
+    assert scores["notes_covered"].n == sum(note.chunks > 0 for note in shelf.ledger.notes().values())
+    of_plan = [row for row in found if row.case.startswith("nca-aiio/")]
+    assert len(of_plan) == 21  # the notes cover all of its objectives
+    assert 0 < scores["objectives_covered"].value <= 8 / len(of_plan)
+    assert scores["objectives_covered"].n > len(of_plan)
     assert not (shelf.folder / "items.db").exists()

@@ -1,6 +1,7 @@
 """The commands `ask export` and `ask import`: items and journals out of the house, and in."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -63,7 +64,7 @@ def export(file: Path, course: str, force: bool) -> None:
 def import_(file: Path) -> None:
     """Read questions from FILE (GIFT, Anki's text export, CSV with a head), or a journal (.json) into an empty one.
 
-    Each question is bound to the words of the notes that bear it out, where there are any.
+    Each question is bound to the words of the notes that bear it out, where there are any; what is left out is told.
 
     \b
     Examples:
@@ -71,11 +72,13 @@ def import_(file: Path) -> None:
       STUDY_LEARNER=ada ask import journal.json
     """
     from assistant import deck
-    from assistant.bind import bind, is_whole
+    from assistant.bind import admit
+    from assistant.cards import Rejected
     from assistant.errors import DeckUnreadable
-    from assistant.items import Items
+    from assistant.items import Item, Items
     from assistant.journal import Journal
     from ui import open as opening
+    from ui.show import line_of
 
     settings = opening.settings()
     if file.suffix.lower() == ".json":
@@ -88,8 +91,15 @@ def import_(file: Path) -> None:
         return
     shelf = opening.shelf(settings)
     opening.index_first(shelf)
-    found = deck.read(file)
-    whole = [bind(item, shelf) for item in found if is_whole(item)]
-    Items.of(shelf.folder).add(whole)
+    items = Items.of(shelf.folder)
+    found = list(admit(deck.read(file), shelf, items.active()))
+    whole = [one for one in found if isinstance(one, Item)]
+    added = items.add(whole, revive=False)
     bound = sum(bool(item.evidence.path) for item in whole)
-    click.echo(f"{len(whole)} of {counted(len(found), 'questions')} read; the notes bear out {bound} of them")
+    click.echo(f"{added} of {len(found)} questions read; the notes bear out {bound} of them")
+    left = [one for one in found if isinstance(one, Rejected)]
+    for reason, count in Counter(one.reason for one in left).most_common():
+        first = next(one.item.question for one in left if one.reason == reason)
+        click.echo(f"left out, {reason}: {count}, such as “{line_of(first)}”")
+    if added < len(whole):
+        click.echo(f"left out, they rest or are retired here: {len(whole) - added}")
