@@ -91,7 +91,7 @@ def test_a_sync_is_started_and_tells_how_it_ended(app: Served) -> None:
     (notes / "zoo" / "emu.md").write_text("# Emus\n\nAn emu lays green eggs in a nest on the ground.\n")
     begun = app.api("POST", "/api/v1/sync", {})
     assert (begun.status, begun.json["running"]) == (202, True)
-    app.service.desk.wait_for_sync(30)
+    app.service.desk.syncs.wait(30)
     told = app.api("GET", "/api/v1/sync").json
     assert told["generation"] == 2
     assert told["elsewhere"] == 0
@@ -105,7 +105,7 @@ def test_a_quiz_is_that_of_ask_quiz_and_what_is_due_has_no_answers(app: Served) 
     notes = app.service.desk.shelf.notes
     shutil.copy(ROOT / "corpus" / "infrastructure" / "distributed-training.md", notes / "zoo")
     app.api("POST", "/api/v1/sync", {})
-    app.service.desk.wait_for_sync(30)
+    app.service.desk.syncs.wait(30)
     found = app.api("POST", "/api/v1/quiz", {"wanted": 2, "use_model": False}).json
     assert 0 < len(found["items"]) <= 2
     assert {"id", "kind", "question", "options", "answer", "explanation", "evidence"} <= set(found["items"][0])

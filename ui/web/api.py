@@ -113,14 +113,14 @@ def add_api(app: FastAPI, desk: Desk) -> None:
 
     @router.post("/sync", status_code=202, summary="Start a sync in the background.")
     def start(wanted: Sync) -> dict[str, Any]:
-        return desk.sync(within=wanted.within, fresh=wanted.fresh, remove_many=wanted.remove_many).as_json()
+        return desk.syncs.start(within=wanted.within, fresh=wanted.fresh, remove_many=wanted.remove_many).as_json()
 
     @router.get("/sync", summary="Tell how far the sync is, or how the last one ended.")
     def syncing() -> dict[str, Any]:
-        last = desk.syncing
+        last = desk.syncs.last
         return {
             "generation": desk.generation,
-            "elsewhere": desk.synced_elsewhere,
+            "elsewhere": desk.syncs.elsewhere,
             "here": last.as_json() if last else None,
         }
 

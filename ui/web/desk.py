@@ -1,19 +1,18 @@
 """What all pages and requests share: notes that stay open, models that stay loaded, the sync that is running."""
 
 import contextlib
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import StudyError, SyncRunning
 from ingest.shelf import Shelf
 from ui.errors import TooManyQuestions
 from ui.settings import UiSettings
+from ui.web.syncs import Syncs
 
 if TYPE_CHECKING:
     from assistant.answer import Event
@@ -22,52 +21,11 @@ if TYPE_CHECKING:
     from assistant.llm import Absent, LanguageModel
     from assistant.remember import Remembered
     from assistant.review import Reviews
-    from ingest.report import Report
 
 PATIENCE = 60.0
 """Longest wait of a question for the models that are being loaded. Seconds."""
 FRESH = 5.0
 """How long it stays known whether a model server is there, for pages that ask again and again. Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a sync."""
-
-    name: str
-    """'reading' files or 'embedding' chunks."""
-    done: int
-    total: int
-    """As far as it is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Syncing:
-    """A sync that this app started: how far it is, or how it ended."""
-
-    started: float
-    """Seconds since the epoch."""
-    steps: tuple[Step, ...] = ()
-    """Those that have begun, in their order."""
-    report: "Report | None" = None
-    """What it did, once it is done."""
-    error: str = ""
-    """Why it failed, in one line."""
-
-    @property
-    def running(self) -> bool:
-        """Return whether it is still at it."""
-        return self.report is None and not self.error
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the API tells it."""
-        return {
-            "running": self.running,
-            "started": self.started,
-            "steps": [{"name": step.name, "done": step.done, "total": step.total} for step in self.steps],
-            "report": self.report.as_json() if self.report else None,
-            "error": self.error,
-        }
 
 
 @dataclass(slots=True)
@@ -84,15 +42,14 @@ class Desk:
     def __init__(self, settings: UiSettings, *, shelf: Shelf | None = None) -> None:
         self.settings = settings
         self.shelf = shelf or Shelf(settings)
+        self.syncs = Syncs(self.shelf)
         self._room = _Room()
         self._warm = threading.Event()
         self._begin = threading.Lock()
         self._looking = threading.Lock()
         self._model: tuple[float, LanguageModel | Absent] | None = None
-        self._syncing: Syncing | None = None
         self._journals: dict[str, Journal] = {}
         self._items: Items | None = None
-        self._sync_thread: threading.Thread | None = None
         self._warm_thread: threading.Thread | None = None
 
     # ------------------------------------------------------------------------------------------------- opening
@@ -121,7 +78,7 @@ class Desk:
             then()
         with contextlib.suppress(StudyError, OSError):  # the page of the notes says what is wrong with the folder
             if not self.shelf.ledger.generation and self.shelf.notes.is_dir():
-                self.sync()
+                self.syncs.start()
 
     @property
     def is_warm(self) -> bool:
@@ -194,8 +151,8 @@ class Desk:
         if self.shelf.ledger.generation or not self.shelf.notes.is_dir():
             return
         with contextlib.suppress(SyncRunning):
-            self.sync()
-        self.wait_for_sync(PATIENCE)
+            self.syncs.start()
+        self.syncs.wait(PATIENCE)
 
     def journal(self, learner: str = "") -> "Journal":
         """Return a learner's journal.
@@ -367,72 +324,10 @@ class Desk:
 
         return Reviews(self.journal(learner), self.of(learner))
 
-    # --------------------------------------------------------------------------------------------------- syncs
-
-    @property
-    def syncing(self) -> Syncing | None:
-        """The sync that runs here, or the last one that did; None: there was none since the start."""
-        return self._syncing
-
-    @property
-    def synced_elsewhere(self) -> int:
-        """The process that is syncing these notes and is not this one; 0: none."""
-        try:
-            pid = int((self.shelf.folder / "sync.lock").read_text() or 0)
-            if pid and pid != os.getpid():
-                os.kill(pid, 0)
-                return pid
-        except (OSError, ValueError):
-            pass
-        return 0
-
-    def sync(self, **options: Any) -> Syncing:
-        """Start a sync in the background; `options` are those of `ingest.sync.sync`.
-
-        Raises:
-            SyncRunning: One runs already, here or elsewhere.
-        """
-        if pid := self.synced_elsewhere:
-            raise SyncRunning(str(pid))
-        with self._begin:
-            if self._syncing and self._syncing.running:
-                raise SyncRunning(str(os.getpid()))
-            self._syncing = begun = Syncing(time.time())
-            self._sync_thread = threading.Thread(target=self._sync, args=[options], name="sync", daemon=True)
-            self._sync_thread.start()
-        return begun
-
-    def wait_for_sync(self, timeout: float | None = None) -> Syncing | None:
-        """Wait until no sync runs here; return the last one."""
-        if self._sync_thread:
-            self._sync_thread.join(timeout)
-        return self._syncing
-
-    def _sync(self, options: dict[str, Any]) -> None:
-        from ingest.sync import sync
-        from ui.open import refresh_items
-
-        assert self._syncing is not None
-        steps: dict[str, Step] = {}
-        begun = self._syncing
-
-        def tell(name: str, done: int, total: int) -> None:
-            steps[name] = Step(name, done, total)
-            self._syncing = replace(begun, steps=tuple(steps.values()))
-
-        try:
-            report = sync(self.shelf, progress=tell, on_change=partial(refresh_items, self.shelf), **options)
-            self._syncing = replace(begun, steps=tuple(steps.values()), report=report)
-        except (StudyError, OSError) as error:
-            self._syncing = replace(begun, steps=tuple(steps.values()), error=str(error))
-        except BaseException as error:
-            self._syncing = replace(begun, steps=tuple(steps.values()), error=f"{type(error).__name__}: {error}")
-            raise
-
     def finish(self, seconds: float) -> bool:
         """Wait for what runs in the background, not longer than so many seconds; return whether all of it has ended."""
         until = time.monotonic() + seconds
-        threads = [thread for thread in (self._warm_thread, self._sync_thread) if thread]
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in threads)
+        if self._warm_thread:
+            self._warm_thread.join(seconds)
+        last = self.syncs.wait(max(0.0, until - time.monotonic()))
+        return not (self._warm_thread and self._warm_thread.is_alive()) and not (last and last.running)

@@ -14,10 +14,11 @@ from ui.nightly import last_nights, night_line
 from ui.show import counted
 from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
-from ui.web.desk import Desk, Syncing
+from ui.web.desk import Desk
 from ui.web.parts import CLICKS, LOOK, Event
 from ui.web.render import escaped, failed, remark
 from ui.web.source import note_html
+from ui.web.syncs import Syncing
 
 NIGHTS = 7
 TOP = "(top of the folder)"
@@ -92,7 +93,7 @@ class NotesTab:
     def look(self, seen: tuple[str, int]) -> tuple[Any, ...]:
         """Show what has changed since the last look: seen, progress, tree, trash, nights, courses."""
         desk, same = self._desk, gr.skip()
-        now = syncing_html(desk.syncing, desk.synced_elsewhere)
+        now = syncing_html(desk.syncs.last, desk.syncs.elsewhere)
         ledger = desk.shelf.ledger
         state = (now, ledger.generation)
         if state == tuple(seen):
@@ -112,7 +113,7 @@ class NotesTab:
     def start(self, **options: Any) -> str:
         """Start a sync, or say why not."""
         try:
-            return syncing_html(self._desk.sync(**options), 0)
+            return syncing_html(self._desk.syncs.start(**options), 0)
         except StudyError as error:
             return remark(str(error))
 

@@ -49,5 +49,5 @@ def standing(desk: Desk) -> tuple[str, bool]:
 
 def state_of_notes(desk: Desk) -> str:
     """Return what changes whenever the notes, or a sync of them, look otherwise."""
-    seen = repr((desk.generation, desk.syncing, desk.synced_elsewhere))
+    seen = repr((desk.generation, desk.syncs.last, desk.syncs.elsewhere))
     return hashlib.sha256(seen.encode(errors="replace")).hexdigest()[:16]

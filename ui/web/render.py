@@ -6,7 +6,6 @@ button that opens the n-th source; a sentence without support is marked for eye 
 """
 
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -61,10 +60,10 @@ def answer_html(marked: str, citations: Sequence[Mapping[str, Any]] = ()) -> str
     return str(nh3.clean(rendered, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=set()))
 
 
-def chip(n: int, name: str) -> str:
-    """Return the button that opens a source."""
+def chip(n: int, name: str, action: str = "source") -> str:
+    """Return the button that opens a source, or with the action `passage` a passage."""
     label = f"Source {n}: {escaped(name)}"
-    return f'<button type="button" class="chip" data-do="source" data-n="{n}" aria-label="{label}">{n}</button>'
+    return f'<button type="button" class="chip" data-do="{action}" data-n="{n}" aria-label="{label}">{n}</button>'
 
 
 def footnotes(marked: str, citations: Sequence[Mapping[str, Any]]) -> str:
@@ -129,8 +128,3 @@ def _address(renderer: Any, tokens: "Sequence[Token]", at: int, *_: Any) -> str:
 def _fence(renderer: Any, tokens: "Sequence[Token]", at: int, *_: Any) -> str:
     """A code block scrolls, so the keyboard must reach it."""
     return f'<pre tabindex="0"><code>{html.escape(tokens[at].content)}</code></pre>\n'
-
-
-def json_attribute(value: Any) -> str:
-    """Return a value for a data- attribute in double quotes."""
-    return html.escape(json.dumps(value, ensure_ascii=False))

@@ -78,8 +78,7 @@ def _not_in_notes(nearest: Sequence[str]) -> str:
 
 def _sources(title: str, citations: Sequence[Mapping[str, Any]], action: str = "source") -> str:
     items = "".join(
-        f"<li>{chip(one['n'], one['path']).replace('source', action, 1)}"
-        f"<span>{escaped(one['path'])} · {escaped(one['locator'])}</span></li>"
+        f"<li>{chip(one['n'], one['path'], action)}<span>{escaped(one['path'])} · {escaped(one['locator'])}</span></li>"
         for one in citations
     )
     return f'<div class="sources"><h3>{title}</h3><ol>{items}</ol></div>' if items else ""
