@@ -15,6 +15,7 @@ StudyError
 └── EmbedderUnavailable the embedding model is not there, or is not what it should be
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -69,11 +70,13 @@ class SyncRunning(StudyError):
 class TooManyRemovals(StudyError):
     """A sync would remove more than half of the notes."""
 
-    def __init__(self, removed: int, total: int) -> None:
+    def __init__(self, paths: Sequence[str], total: int) -> None:
         super().__init__(
-            f"{removed} of {total} notes are gone from the folder, or have no text any more; "
+            f"{len(paths)} of {total} notes are gone from the folder, or have no text any more; "
             "if that is right, run: ask ingest --yes"
         )
+        self.paths = tuple(sorted(paths))
+        """Those notes, relative to the notes folder."""
 
 
 class DiskFull(StudyError):

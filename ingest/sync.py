@@ -202,7 +202,7 @@ class _Sync:
             found |= {self._foreseen(file).seen for file in opened if file.path not in self._before}
             lost = [old for old in lost if old.seen not in found]
             if _too_many(lost, total):
-                raise TooManyRemovals(len(lost), total)
+                raise TooManyRemovals([old.path for old in lost], total)
 
     def _lost(self) -> list[Note]:
         """Return the notes that answered, and are gone or have no text now."""

@@ -65,6 +65,15 @@ window.study = {
     if (begun && !this.following) live.scrollIntoView({ block: 'center' });
     this.following = begun;
   },
+  // Opens and closes folders as they were, before the tree was drawn again.
+  folders: new Map(),
+  unfold(tree) {
+    for (const folder of tree.querySelectorAll('details[data-folder]')) {
+      const path = folder.dataset.folder;
+      if (this.folders.has(path)) folder.open = this.folders.get(path);
+      folder.addEventListener('toggle', () => this.folders.set(path, folder.open));
+    }
+  },
   // Leads from a source back to the sentence that it stands behind.
   back() {
     const chip = document.querySelector('.chip.open');

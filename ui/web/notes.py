@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from ui.show import counted
 from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
 from ui.web.desk import Desk
-from ui.web.parts import CLICKS, LOOK, Event
+from ui.web.parts import CLICKS, FOLDERS, LOOK, Event
 from ui.web.render import escaped, failed, remark
 from ui.web.source import note_html
 from ui.web.syncs import Syncing
 
 NIGHTS = 7
+NAMED = 200
+"""Notes that are named before so many are removed."""
+OPENED = 100
+"""With more files than that, folders are closed until somebody opens them."""
 TOP = "(top of the folder)"
 _WELL = {"indexed", "unchanged"}
 _ADVICE = {
@@ -47,7 +52,7 @@ class NotesTab:
                     self.sync = gr.Button("Sync now", variant="primary", scale=1, min_width=110, elem_id="sync")
                     self.again = gr.Button("Read everything again", scale=1, min_width=110)
                 self.progress = gr.HTML(elem_id="progress", js_on_load=LOOK)
-                self.tree = gr.HTML(elem_id="tree", js_on_load=CLICKS)
+                self.tree = gr.HTML(elem_id="tree", js_on_load=FOLDERS)
                 self._lay_upload()
                 with gr.Accordion("Trash", open=False):
                     self.trash = gr.HTML(elem_id="trash", js_on_load=CLICKS)
@@ -75,6 +80,7 @@ class NotesTab:
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view = [self.seen, self.progress, self.tree, self.trash, self.nights, self.course]
+        self.progress.select(lambda: self.start(remove_many=True), None, [self.progress], **quiet)
         self.progress.submit(self.look, [self.seen], view, **quiet)
         self.sync.click(lambda: self.start(), None, [self.progress], **quiet)
         self.again.click(lambda: self.start(fresh=True), None, [self.progress], **quiet)
@@ -112,8 +118,15 @@ class NotesTab:
 
     def start(self, **options: Any) -> str:
         """Start a sync, or say why not."""
+        return self._begin(lambda: self._desk.syncs.start(**options))
+
+    def follow(self) -> str:
+        """Sync what was just changed here, now or after the sync that runs."""
+        return self._begin(self._desk.syncs.follow)
+
+    def _begin(self, begin: Callable[[], Syncing]) -> str:
         try:
-            return syncing_html(self._desk.syncs.start(**options), 0)
+            return syncing_html(begin(), 0)
         except StudyError as error:
             return remark(str(error))
 
@@ -131,7 +144,7 @@ class NotesTab:
             )
         except (StudyError, OSError) as error:
             return None, remark(str(error)), gr.skip()
-        return None, uploaded_html(taken), self.start() if any(one.path for one in taken) else gr.skip()
+        return None, uploaded_html(taken), self.follow() if any(one.path for one in taken) else gr.skip()
 
     def read(self, event: gr.EventData) -> tuple[Any, ...]:
         """Show a note."""
@@ -144,7 +157,7 @@ class NotesTab:
         trash = Trash(self._desk.shelf)
         try:
             trash.delete(path)
-            told, progress = f"{path} is in the trash; it can be restored from there.", self.start()
+            told, progress = f"{path} is in the trash; it can be restored from there.", self.follow()
         except (StudyError, OSError) as error:
             told, progress = str(error), gr.skip()
         hidden = gr.update(visible=False)
@@ -156,7 +169,7 @@ class NotesTab:
         pressed, trash = Event(event), Trash(self._desk.shelf)
         try:
             trash.restore(pressed.text("id"), pressed.text("note"))
-            return trash_html(trash.listed()), self.start()
+            return trash_html(trash.listed()), self.follow()
         except (StudyError, OSError) as error:
             return remark(str(error)) + trash_html(trash.listed()), gr.skip()
 
@@ -167,6 +180,8 @@ def syncing_html(syncing: Syncing | None, elsewhere: int) -> str:
         return remark(f"Another program is syncing these notes (process {elsewhere}); it shows here when it is done.")
     if syncing is None:
         return ""
+    if syncing.gone:
+        return _gone(syncing)
     if syncing.error:
         return failed(syncing.error)
     if syncing.report:
@@ -181,27 +196,75 @@ def syncing_html(syncing: Syncing | None, elsewhere: int) -> str:
     return f'<div class="steps" role="status">{bars or "Looking at the folder …"}</div>'
 
 
+def _gone(syncing: Syncing) -> str:
+    """Ask whether so many notes shall leave the index."""
+    named = "".join(f"<li>{escaped(path)}</li>" for path in syncing.gone[:NAMED])
+    more = f"<p>… and {len(syncing.gone) - NAMED} more.</p>" if len(syncing.gone) > NAMED else ""
+    return (
+        f'<div class="gone" role="alert"><p>{escaped(syncing.error.split(";")[0])}. Nothing was changed. If that is a '
+        f"mistake, bring them back and sync again.</p><details><summary>Which notes</summary><ul>{named}</ul>{more}"
+        '</details><button type="button" class="button" data-do="forget">Remove them from the index</button></div>'
+    )
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What lies in a folder."""
+
+    notes: list[Note] = field(default_factory=list)
+    folders: "dict[str, _Folder]" = field(default_factory=dict)
+
+    def every(self) -> Iterator[Note]:
+        """Yield its notes and those in its folders."""
+        yield from self.notes
+        for folder in self.folders.values():
+            yield from folder.every()
+
+
 def tree_html(notes: Sequence[Note]) -> str:
-    """Return the folder: per course its notes, each with its state and what to do about it."""
+    """Return the folder: its folders and notes, each with its state and what to do about it."""
     if not notes:
         return remark("There are no notes yet. Drop some below, or set STUDY_NOTES to a folder that has some.")
-    counts = Counter(note.state for note in notes)
-    summary = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    courses: dict[str, list[Note]] = {}
+    top = _Folder()
     for note in sorted(notes, key=lambda note: note.path):
-        courses.setdefault(note.path.rpartition("/")[0], []).append(note)
-    folders = "".join(
-        f"<details open><summary>{escaped(course or TOP)} <small>{len(inside)}</small></summary>"
-        f"<ul>{''.join(map(_leaf, inside))}</ul></details>"
-        for course, inside in courses.items()
-    )
-    return f"<p>{counted(len(notes), 'files')}: {escaped(summary)}</p>{folders}"
+        folder = top
+        for name in note.path.split("/")[:-1]:
+            folder = folder.folders.setdefault(name, _Folder())
+        folder.notes.append(note)
+    return f"<p>{counted(len(notes), 'files')}: {_counts(notes)}</p>{_inside(top, '', len(notes) <= OPENED)}"
+
+
+def _inside(folder: _Folder, path: str, opened: bool) -> str:
+    inner = []
+    for name, one in folder.folders.items():
+        every = list(one.every())
+        here = f"{path}{name}/"
+        ill = any(_kind(note) == "ill" for note in every)
+        told = counted(len(every), "files") + ("" if all(map(_is_well, every)) else f": {_counts(every)}")
+        inner.append(
+            f'<details data-folder="{escaped(here)}"{" open" if opened else ""}><summary{" class=ill" if ill else ""}>'
+            f"{escaped(name)} <small>{told}</small></summary>{_inside(one, here, opened)}</details>"
+        )
+    leaves = "".join(map(_leaf, folder.notes))
+    return "".join(inner) + (f"<ul>{leaves}</ul>" if leaves else "")
+
+
+def _counts(notes: Iterable[Note]) -> str:
+    counts = Counter(note.state for note in notes)
+    return escaped(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+
+
+def _is_well(note: Note) -> bool:
+    return note.state in _WELL and not note.lost
+
+
+def _kind(note: Note) -> str:
+    return "well" if _is_well(note) else "skipped" if note.state == "skipped" else "ill"
 
 
 def _leaf(note: Note) -> str:
     name = note.path.rpartition("/")[2]
-    well = note.state in _WELL and not note.lost
-    kind = "well" if well else "skipped" if note.state == "skipped" else "ill"
+    well, kind = _is_well(note), _kind(note)
     why = "; ".join(filter(None, (note.reason, *(f"lost {part}" for part in note.lost))))
     what = f"{note.chunks} passages" if well and not why else f"{note.state}{': ' if why else ''}{why}"
     advice = _ADVICE.get(note.state, "")

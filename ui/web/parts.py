@@ -31,6 +31,9 @@ FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
 KEYS = CLICKS + "watch('value', () => study.turned(element));"
 """The same for a question: the next one is answered by keyboard at once."""
 
+FOLDERS = CLICKS + "watch('value', () => study.unfold(element)); study.unfold(element);"
+"""The same for a tree of folders: those that were opened or closed stay so when it is drawn again."""
+
 LOOK = CLICKS + "document.addEventListener('study-notes', () => trigger('submit'));"
 """The same for what a sync changes: app.js says when there is something to be seen."""
 

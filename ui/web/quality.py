@@ -8,16 +8,20 @@ from typing import Any
 
 import gradio as gr
 
+from assistant import llm
 from assistant.figures import Figures, Spread, figures
 from assistant.journal import folder_of
-from eval import report
+from eval import gate, mine, report
 from eval.runs import Run, Runs
 from ingest.errors import StudyError
+from ui.settings import UiSettings
 from ui.show import counted
 from ui.web.desk import Desk
 from ui.web.parts import learner_of
 from ui.web.render import escaped, failed
 
+_ALONE = "ServerUnreachable"
+"""No failure: an answer in the words of the notes is what there is without a server."""
 DAYS = 30
 RUNS = 20
 _NONE = (
@@ -82,17 +86,47 @@ def use_html(desk: Desk, learner: str) -> str:
     notes = [note for note in ledger.notes().values() if note.chunks]
     told = f"{counted(len(notes), 'notes')}, {counted(sum(note.chunks for note in notes), 'passages')}"
     rows = [
+        ("Model", _model(desk)),
         ("Index", f"generation {ledger.generation}: {told}"),
         ("Built with", ledger.built_with),
+        ("Last gate", last_gate(desk.of(learner))),
         *_answers(found),
     ]
     body = "".join(f"<tr><th scope='row'>{escaped(name)}</th><td>{escaped(value)}</td></tr>" for name, value in rows)
     return f'<table class="use"><tbody>{body}</tbody></table>'
 
 
+def _model(desk: Desk) -> str:
+    found = desk.model()
+    embedding = desk.shelf.embedder.model.name
+    return f"{'none is served' if isinstance(found, llm.Absent) else found.name}; {embedding} embeds"
+
+
+def last_gate(settings: UiSettings) -> str:
+    """Return what the newest run came to that can be held against what was accepted."""
+    from eval.suite import GOLD
+
+    own = mine.cases_path(settings).resolve()
+    accepted = {str(GOLD.resolve()): gate.BASELINE, str(own): mine.baseline_path(settings)}
+    with closing(Runs(settings.home.expanduser())) as runs:
+        for run in runs.last(RUNS):
+            path = accepted.get(run.cases)
+            if path is None or run.settings.get("trial") or not path.is_file():
+                continue
+            try:
+                fallen = gate.worse(gate.check(gate.load_baseline(path), runs.rows_of(run.id), path))
+            except (gate.OtherCases, gate.NoBaseline):
+                continue
+            when = time.strftime("%d %b, %H:%M", time.localtime(run.started))
+            worse = "; ".join(f"{one.suite} {one.metric} {one.before:.3f} → {one.after:.3f}" for one in fallen)
+            return f"{when}: {'worse beyond chance: ' + worse if fallen else 'passed, nothing is worse beyond chance'}"
+    return "none yet; to have one: ask eval gate"
+
+
 def _answers(found: Figures) -> list[tuple[str, str]]:
     outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.outcomes.items())
-    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items())
+    alone = found.failures.get(_ALONE, 0)
+    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items() if name != _ALONE)
     rows = [(f"Answers, last {DAYS} days", f"{found.answers}: {outcomes}" if found.answers else "none yet")]
     for name, spread, unit in (
         ("First passage", found.first_passage_ms, "ms"),
@@ -104,6 +138,8 @@ def _answers(found: Figures) -> list[tuple[str, str]]:
             rows.append((name, _spread(spread, unit)))
     if found.cached is not None:
         rows.append(("Prompt from the server’s cache", f"{found.cached:.0%}"))
+    if alone:
+        rows.append(("Without a model server", counted(alone, "answers")))
     return [*rows, ("Failures", failures or "none")]
 
 

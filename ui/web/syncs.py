@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ingest.errors import StudyError, SyncRunning
+from ingest.errors import StudyError, SyncRunning, TooManyRemovals
 from ingest.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Syncing:
     """What it did, once it is done."""
     error: str = ""
     """Why it failed, in one line."""
+    gone: tuple[str, ...] = ()
+    """The notes that it would have removed, where these were too many to be removed without being asked for."""
 
     @property
     def running(self) -> bool:
@@ -51,6 +53,7 @@ class Syncing:
             "steps": [{"name": step.name, "done": step.done, "total": step.total} for step in self.steps],
             "report": self.report.as_json() if self.report else None,
             "error": self.error,
+            "gone": list(self.gone),
         }
 
 
@@ -62,6 +65,7 @@ class Syncs:
         self._begin = threading.Lock()
         self._last: Syncing | None = None
         self._thread: threading.Thread | None = None
+        self._again = False
 
     @property
     def last(self) -> Syncing | None:
@@ -96,6 +100,18 @@ class Syncs:
             self._thread.start()
         return begun
 
+    def follow(self) -> Syncing:
+        """Start a sync; where one runs here already, another one after it, since it may not have seen a change.
+
+        Raises:
+            SyncRunning: One runs elsewhere.
+        """
+        with self._begin:
+            if self._last and self._last.running:
+                self._again = True
+                return self._last
+        return self.start()
+
     def wait(self, timeout: float | None = None) -> Syncing | None:
         """Wait until no sync runs here; return the last one."""
         if self._thread:
@@ -103,6 +119,18 @@ class Syncs:
         return self._last
 
     def _run(self, options: dict[str, Any]) -> None:
+        self._sync(options)
+        while self._wanted_again():
+            self._sync({})
+
+    def _wanted_again(self) -> bool:
+        with self._begin:
+            again, self._again = self._again, False
+            if again:
+                self._last = Syncing(time.time())
+            return again
+
+    def _sync(self, options: dict[str, Any]) -> None:
         from ingest.sync import sync
         from ui.open import refresh_items
 
@@ -117,6 +145,8 @@ class Syncs:
         try:
             report = sync(self._shelf, progress=tell, on_change=partial(refresh_items, self._shelf), **options)
             self._last = replace(begun, steps=tuple(steps.values()), report=report)
+        except TooManyRemovals as error:
+            self._last = replace(begun, steps=tuple(steps.values()), error=str(error), gone=error.paths)
         except (StudyError, OSError) as error:
             self._last = replace(begun, steps=tuple(steps.values()), error=str(error))
         except BaseException as error:
