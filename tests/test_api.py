@@ -130,7 +130,18 @@ def test_prometheus_is_told_of_answers_and_of_nothing_private(app: Served) -> No
 
 def test_the_api_describes_itself(app: Served) -> None:
     told = app.request("GET", "/api/openapi.json").json
-    assert {"/api/v1/answer", "/api/v1/search", "/api/v1/status", "/api/v1/sync"} <= set(told["paths"])
+    assert set(told["paths"]) == {
+        *("/api/v1/answer", "/api/v1/search", "/api/v1/status", "/api/v1/sync", "/api/v1/quiz", "/api/v1/reviews"),
+        "/metrics",
+    }
+    assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, methods in told["paths"].items():
+        for how in methods.values():
+            assert how["security"] == [{"token": []}], path
+            assert how["summary"].endswith("."), path
+    assert {"400", "401", "409", "429", "503"} <= set(told["paths"]["/api/v1/answer"]["post"]["responses"])
+    ask = told["components"]["schemas"]["Ask"]["properties"]
+    assert ask["course"]["description"] == "Sub-folder of the notes to stay in; empty: all."
 
 
 def test_who_hangs_up_stops_the_model(app: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,14 +33,34 @@ def page_alone(desk: object, uploads: Path) -> object:
     return made
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "0.0.0.0", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:7860", "127.0.0.1.evil.example", "0.0.0.0", ""),
+        *("localhost.", "localhost.:80", "127.1", "2130706433", "0x7f.1", "::1", "[::ffff:127.0.0.1]", "[::1%25lo]"),
+        *(
+            "localhost:80:80",
+            "localhost:x",
+            "evil.example@localhost",
+            "localhost@evil.example",
+            "localhost evil.example",
+        ),
+        *("localhost/evil", "localhost#", "127.0.0.1,evil.example", "\u017flocalhost".encode().decode("latin-1")),
+    ],
+)
 def test_a_name_that_is_not_ours_is_refused_since_it_may_have_been_rebound(app: Served, host: str) -> None:
     refused = app.api("GET", "/api/v1/status", host=host)
     assert refused.status == 421
     assert "STUDY_UI_HOSTS" in refused.text
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1234", "127.0.0.1:80", "[::1]:7860", "notes.example.org"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST:1234", "LocalHost", "127.0.0.1:80", "127.0.0.1:", "[::1]:7860", "[::1]"),
+        *("notes.example.org", "NOTES.example.ORG:443"),
+    ],
+)
 def test_our_own_names_are_answered(app: Served, host: str) -> None:
     assert app.api("GET", "/api/v1/here", host=host).status == 200
 
@@ -50,6 +70,15 @@ def test_our_own_names_are_answered(app: Served, host: str) -> None:
 )
 def test_a_page_of_another_origin_is_refused_even_with_the_token(app: Served, origin: str) -> None:
     assert app.api("POST", "/api/v1/sync", {}, origin=origin).status == 403
+
+
+def test_of_two_hosts_none_is_chosen(app: Served) -> None:
+    import socket
+
+    for first, second in (("localhost", "evil.example"), ("evil.example", "localhost")):
+        with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
+            connection.sendall(f"GET /ready HTTP/1.1\r\nHost: {first}\r\nHost: {second}\r\n\r\n".encode())
+            assert connection.recv(64).split()[1] in (b"400", b"421"), (first, second)
 
 
 def test_our_own_page_may_send_requests(app: Served) -> None:

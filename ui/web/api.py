@@ -19,8 +19,9 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
 from ingest.errors import IndexUnavailable, LedgerUnavailable, NotIndexed, StudyError, SyncRunning
@@ -74,15 +75,37 @@ class Sync(BaseModel):
     remove_many: bool = Field(default=False, description="Go on though more than half of the notes would go.")
 
 
+class Refusal(BaseModel):
+    """Why a request came to nothing."""
+
+    error: str = Field(description="One line: what happened, and what to do.")
+    kind: str = Field(description="The error's name, for programs: NotIndexed, SyncRunning, QuestionRejected, …")
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "It can't be asked so."},
+    401: {"model": Refusal, "description": "Without the token."},
+    409: {"model": Refusal, "description": "Nothing is indexed yet, or a sync runs."},
+    429: {"model": Refusal, "description": "So much is being answered that there is no room for one more."},
+    503: {"model": Refusal, "description": "The index or its ledger can't be used now."},
+}
+TOKEN = HTTPBearer(auto_error=False, scheme_name="token", description="What STUDY_HOME/api-token holds.")
+"""Says in the description what the gate demands."""
+
+
 def add_api(app: FastAPI, desk: Desk) -> None:
     """Add the routes to an app."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(TOKEN)], responses=REFUSALS)
 
     @app.exception_handler(StudyError)
     def refuse(request: Request, error: StudyError) -> JSONResponse:
         return JSONResponse(as_json(error), status_of(error))
 
-    @router.post("/answer", summary="Answer a question from the notes.")
+    @router.post(
+        "/answer",
+        summary="Answer a question from the notes.",
+        response_description="As `ask --json` prints it; with Accept: application/x-ndjson each event on a line.",
+    )
     async def answer(ask: Ask, accept: Annotated[str, Header()] = "") -> Any:
         events = lambda: desk.told(  # noqa: E731, made in the thread that reads them
             ask.question, course=ask.course, top_k=ask.top_k, use_model=ask.use_model, explain=ask.explain
@@ -132,7 +155,11 @@ def add_api(app: FastAPI, desk: Desk) -> None:
     def reviews(course: str = "", most: int = 50) -> dict[str, Any]:
         return desk.due(course=course, most=most)
 
-    @app.get("/metrics", summary="Tell Prometheus of all answers; no learner, question or note is in it.")
+    @app.get(
+        "/metrics",
+        dependencies=[Depends(TOKEN)],
+        summary="Tell Prometheus of all answers; no learner, question or note is in it.",
+    )
     def metrics() -> Response:
         from assistant.figures import exposition
 
