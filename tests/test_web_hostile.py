@@ -127,7 +127,7 @@ def foreign(page: Any) -> list[str]:
         ".flatMap(place => [...place.querySelectorAll(foreign)]).map(one => one.outerHTML.slice(0, 200))",
         [PLACES, FOREIGN],
     )
-    return found
+    return [one for one in found if "status-tracker" not in one]  # Gradio's own
 
 
 def due(home: Path, notes: Path, hostile: list[str]) -> Item:

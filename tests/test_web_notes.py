@@ -93,6 +93,8 @@ def test_no_upload_replaces_a_note_or_leaves_the_folder(browser: Any, app: App, 
         page.wait_for_selector("#tree li:has-text('tram (2).md')")
         assert (app.notes / "tram.md").read_bytes() == before
         page.reload()
+        page.wait_for_selector("#question textarea")
+        page.wait_for_selector("#past p, #past ul", state="attached")
         tab(page, "Notes")
         (told,) = upload(page, file("..\\..\\evil.md", b"# Evil\n\nOutside.\n"))
         assert "now " in told
