@@ -114,12 +114,12 @@ def last_gate(settings: UiSettings) -> str:
             if path is None or run.settings.get("trial") or not path.is_file():
                 continue
             try:
-                fallen = gate.worse(gate.check(gate.load_baseline(path), runs.rows_of(run.id), path))
+                found = gate.check(gate.load_baseline(path), runs.rows_of(run.id), path, model=run.model)
             except (gate.OtherCases, gate.NoBaseline):
                 continue
             when = time.strftime("%d %b, %H:%M", time.localtime(run.started))
-            worse = "; ".join(f"{one.suite} {one.metric} {one.before:.3f} → {one.after:.3f}" for one in fallen)
-            return f"{when}: {'worse beyond chance: ' + worse if fallen else 'passed, nothing is worse beyond chance'}"
+            worse = "; ".join(f"{one.suite} {one.metric} {one.before:.3f} → {one.after:.3f}" for one in found.worse)
+            return f"{when}: {'worse beyond chance: ' + worse if worse else 'passed, nothing is worse beyond chance'}"
     return "none yet; to have one: ask eval gate"
 
 
