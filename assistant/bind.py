@@ -32,9 +32,9 @@ def bind(item: Item, shelf: Shelf) -> Item:
 
 _NEEDS_EVIDENCE = ("quote_exact", "key_supported")
 _MUST = {
-    "schema": "something is missing in them, or no form of ours",
-    "options_distinct": "two of their options say the same",
-    "new": "they are there already",
+    "schema": "something that their kind needs is missing",
+    "options_distinct": "two options say the same",
+    "new": "there already",
 }
 """Checks that an imported question must pass, and what is said where it does not; what it fails of the others is noted:
 whoever wrote it may have meant it so."""
@@ -66,7 +66,7 @@ def admit(found: Iterable[Item], shelf: Shelf, existing: Sequence[Item]) -> Iter
 def _lacks(item: Item) -> str:
     """Return what keeps an item from having the form of its kind; empty: nothing."""
     if item.kind == MCQ and len(item.options) != OPTIONS:
-        return f"a multiple choice has {OPTIONS} options here, and they have {len(item.options)}"
+        return f"a multiple choice has {OPTIONS} options here, not {len(item.options)}"
     if item.kind not in KINDS:
         return f"there is no form here for “{item.kind}”"
     return "" if follows_schema(item, Ground("", "")) else _MUST["schema"]

@@ -207,10 +207,10 @@ def test_what_is_left_out_of_an_import_is_told_with_its_reason(settings: Assista
         )
     )
     assert [one.reason if isinstance(one, Rejected) else one.kind for one in found] == [
-        "a multiple choice has 4 options here, and they have 3",
-        "two of their options say the same",
+        "a multiple choice has 4 options here, not 3",
+        "two options say the same",
         "mcq",
-        "they are there already",
+        "there already",
         "mcq",
         "true_false",
         "there is no form here for “matching”",
@@ -289,7 +289,7 @@ def test_the_commands_write_and_read_files(settings: AssistantSettings, tmp_path
     assert "is there; name another file, or say --force" in ask("export", "d.csv")
     assert "d.odt says no format" in ask("export", "d.odt")
     assert re.match(r"\d+ of \d+ questions read; the notes bear out \d+ of them\n", ask("import", "d.gift"))
-    assert "left out, they are there already: " in ask("import", "d.gift")
+    assert " left out: there already (“" in ask("import", "d.gift")
     assert ask("export", "journal.json").startswith("0 rows")
     assert Path("journal.json").stat().st_mode & 0o777 == 0o600
     assert CLOZE in {item.kind for item in Items.of(shelf.folder).active()}

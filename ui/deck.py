@@ -100,6 +100,6 @@ def import_(file: Path) -> None:
     left = [one for one in found if isinstance(one, Rejected)]
     for reason, count in Counter(one.reason for one in left).most_common():
         first = next(one.item.question for one in left if one.reason == reason)
-        click.echo(f"left out, {reason}: {count}, such as “{line_of(first)}”")
+        click.echo(f"{count} left out: {reason} (“{line_of(first)}”{' and others' if count > 1 else ''})")
     if added < len(whole):
-        click.echo(f"left out, they rest or are retired here: {len(whole) - added}")
+        click.echo(f"{len(whole) - added} left out: at rest or retired here, since their note changed")
