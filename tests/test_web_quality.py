@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from assistant.journal import Journal
-from eval.gate import save_baseline
-from eval.mine import baseline_path, cases_path
+from eval.gate import baseline_of, save_baseline
+from eval.mine import cases_path
 from eval.runs import Runs
 from ingest.shelf import Shelf
 from tests.fakes import HashedEmbedder
@@ -20,7 +20,7 @@ from ui.web.quality import last_gate, use_html
 def test_the_last_gate_is_told_of_the_newest_run_that_has_something_to_be_held_against(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     assert last_gate(settings) == "none yet; to have one: ask eval gate"
-    save_baseline(baseline_path(settings), run_of(rows(90)), rows(90))
+    save_baseline(baseline_of(cases_path(settings)), run_of(rows(90)), rows(90))
     runs = Runs(settings.home)
     own = str(cases_path(settings).resolve())
 

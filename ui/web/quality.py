@@ -1,6 +1,7 @@
 """The Quality tab: how good the answers are, by the eval suite and by what was asked."""
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import gradio as gr
 from assistant import llm
 from assistant.figures import Figures, Spread, figures
 from assistant.journal import folder_of
-from eval import gate, mine, report
+from eval import gate, report
 from eval.runs import Run, Runs
 from ingest.errors import StudyError
 from ui.settings import UiSettings
@@ -65,10 +66,14 @@ class QualityTab:
     def _runs(self, request: gr.Request) -> list[Run]:
         """Return the last runs, without those of other learners' own cases."""
         settings = self._desk.of(learner_of(request))
-        own, every = folder_of(settings), folder_of(settings).parent
         with closing(Runs(settings.home.expanduser())) as runs:
-            found = runs.last(RUNS)
-        return [run for run in found if (path := Path(run.cases)).is_relative_to(own) or not path.is_relative_to(every)]
+            return visible(runs.last(RUNS), settings)
+
+
+def visible(runs: Sequence[Run], settings: UiSettings) -> list[Run]:
+    """Return runs without those of other learners' own cases."""
+    own, every = folder_of(settings), folder_of(settings).parent
+    return [run for run in runs if (path := Path(run.cases)).is_relative_to(own) or not path.is_relative_to(every)]
 
 
 @lru_cache(maxsize=8)
@@ -104,14 +109,10 @@ def _model(desk: Desk) -> str:
 
 def last_gate(settings: UiSettings) -> str:
     """Return what the newest run came to that can be held against what was accepted."""
-    from eval.suite import GOLD
-
-    own = mine.cases_path(settings).resolve()
-    accepted = {str(GOLD.resolve()): gate.BASELINE, str(own): mine.baseline_path(settings)}
     with closing(Runs(settings.home.expanduser())) as runs:
-        for run in runs.last(RUNS):
-            path = accepted.get(run.cases)
-            if path is None or run.settings.get("trial") or not path.is_file():
+        for run in visible(runs.last(RUNS), settings):
+            path = gate.baseline_of(Path(run.cases))
+            if run.settings.get("trial") or not path.is_file():
                 continue
             try:
                 found = gate.check(gate.load_baseline(path), runs.rows_of(run.id), path, model=run.model)
