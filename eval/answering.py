@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 
-from assistant.answer import ANSWERED, NOT_IN_THE_NOTES, Answer, Asked, Found, answer
+from assistant.answer import ANSWERED, NOT_IN_THE_NOTES, QUOTED, Answer, Asked, Found, answer
 from assistant.cite import readable
 from assistant.follow import Turn
 from assistant.grade import Model
@@ -139,10 +139,10 @@ def _of_citations(
     given: Answer, text_of: Callable[[str], str | None], entailment: Entailment | None
 ) -> dict[str, float]:
     by_number = dict(cited_passages(given))
-    claims = [
-        (sentence.text, [readable(by_number[n]) for n in sentence.citations if n in by_number])
-        for sentence in given.sentences
-    ]
+    texts = {
+        n: passage.chunk.text if given.outcome == QUOTED else readable(passage) for n, passage in by_number.items()
+    }
+    claims = [(sentence.text, [texts[n] for n in sentence.citations if n in texts]) for sentence in given.sentences]
     exact = [
         float((text_of(by_number[one.n].chunk.version) or "")[one.start : one.end] == one.quote)
         for one in given.citations

@@ -6,6 +6,7 @@ python -m eval.calibrate FOLDER…    each with corpus/, queries.jsonl and, if t
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -73,20 +74,20 @@ def measured(sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]], 
 def calibrate(settings: IngestSettings, folders: Sequence[Path]) -> Calibration:
     """Index each folder's corpus into a scratch home, gather evidence for its questions, and fit."""
     sets = {}
-    model = Shelf(settings).embedder.model
+    embedder = Shelf(settings).embedder
+    model = embedder.model
     with tempfile.TemporaryDirectory() as scratch:
         for folder in folders:
             home = Path(scratch) / folder.name
-            (home / "models").parent.mkdir(parents=True)
-            (home / "models").symlink_to(settings.home.expanduser().resolve() / "models")
-            shelf = Shelf(settings.model_copy(update={"home": home, "notes": folder / "corpus", "qdrant_url": ""}))
-            sync(shelf)
+            here = settings.model_copy(update={"home": home, "notes": folder / "corpus", "qdrant_url": ""})
             cases = read_cases(folder / "queries.jsonl")
             others = folder / "ood_queries.jsonl"
             unanswerable = [case for case in cases if not case.answerable]
             unanswerable += read_cases(others, answerable=False) if others.is_file() else []
             answerable = [case for case in cases if case.answerable]
-            sets[folder.name] = (gather(shelf, answerable), gather(shelf, unanswerable))
+            with closing(Shelf(here, embedder=embedder)) as shelf:
+                sync(shelf)
+                sets[folder.name] = (gather(shelf, answerable), gather(shelf, unanswerable))
     weight, threshold = fit(sets)
     # Rounded down, so that a question on the edge is answered.
     threshold = int(threshold * 1000) / 1000

@@ -10,6 +10,7 @@ begin with `passage_` look at chunks: right is one that holds a gold sentence.
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from assistant.retrieve import Passage, Reranker, retrieve
@@ -107,9 +108,9 @@ def main() -> None:
     """Print a table row per set. The index of each corpus is kept in STUDY_HOME."""
     settings = IngestSettings()
     for name in sys.argv[1:]:
-        shelf = Shelf(settings.model_copy(update={"notes": Path(name) / "corpus"}))
-        sync(shelf)
-        scores = score(shelf, Path(name))
+        with closing(Shelf(settings.model_copy(update={"notes": Path(name) / "corpus"}))) as shelf:
+            sync(shelf)
+            scores = score(shelf, Path(name))
         named = {metric: scores[metric] for metric in ("ndcg@10", "mrr@10", "hit@1", "hit@5")}
         cells = [f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in named.items()]
         print(f"{Path(name).name:<10}", "  ".join(cells))

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from assistant import llm
 from assistant.answer import Answer
-from assistant.cite import resolve
+from assistant.cite import Sentence, resolve
 from assistant.errors import ServerRefused
 from assistant.retrieve import Passage
 from assistant.settings import AssistantSettings
@@ -312,6 +312,13 @@ def test_citations_are_checked_by_what_marks_the_sentences(world: Path) -> None:
     )  # fmt: skip
     assert answer_row(case, given, lambda version: "", 1.0).values["citation_recall"] == 0.0
     assert answer_row(case, given, lambda version: "", 1.0, Believer()).values["citation_recall"] == 1.0
+    link = replace(chunk, text="Zebras (see [this](http://x.example/y)) live in herds.")
+    linked = replace(
+        given, outcome="quoted", sentences=(Sentence(link.text, (1,), supported=True),),
+        citations=(replace(given.citations[0], quote=link.text, end=len(link.text)),),
+        passages=(replace(given.passages[0], chunk=link),),
+    )  # fmt: skip
+    assert answer_row(case, linked, lambda version: "", 1.0).values["citation_recall"] == 1.0  # word for word
     quoted = replace(given, outcome="quoted")  # no model wrote it, so no model marked it
     assert answer_row(case, quoted, lambda version: "", 1.0, Believer()).values["citation_recall"] == 0.0
 

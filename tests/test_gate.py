@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from eval.score import Row, summarise
 from eval.suite import GOLD
 from ingest.shelf import Shelf
 from ingest.sync import sync
+from tests.fake_openai import FakeServer
 from ui.cli import main
 from ui.nightly import run_night, step_line, steps_of
 
@@ -176,6 +178,34 @@ def test_what_falls_in_the_night_is_warned_of_and_stays_as_it_is(
     assert run_night(steps_of(shelf, asked)).steps[-1].detail["worse"] == gate.detail["worse"] > 0
 
 
+def test_the_night_compares_what_the_same_model_wrote(
+    asked: AssistantSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = "Which animal sleeps twenty hours a day?"
+    keep_case(cases_path(asked), {"id": "a", "question": question, "gold_docs": ["lion.md"], "answer": "lion"})
+    shelf, written = Shelf(asked), baseline_of(cases_path(asked))
+
+    def night(url: str) -> dict[str, Any]:
+        settings = asked.model_copy(update={"llm_url": url})
+        return dict(run_night(steps_of(shelf, settings)).steps[-1].detail)
+
+    def suites() -> list[str]:
+        return [row.suite for row in load_baseline(written).rows]
+
+    night(asked.llm_url)
+    assert suites() == ["retrieval", "refusal"]  # quotes are not what a model wrote
+    with FakeServer("A lion sleeps twenty hours a day [1].", models=["one"]) as server:
+        assert night(server.url)["notices"] == []
+    assert suites() == ["retrieval", "refusal", "answer"]
+    with FakeServer("A tiger sleeps twenty hours a day [1].", models=["two"]) as server:
+        told = night(server.url)
+    assert told["worse"] == 0
+    assert told["notices"] == [
+        "the model changed (one → two): 1 accepted answers are not compared; to compare from now on: "
+        f"ask eval accept {told['runs'][0]}"
+    ]
+
+
 def test_a_better_night_is_accepted_by_one_command(asked: AssistantSettings) -> None:
     question = "Which animal sleeps twenty hours a day?"
     path = cases_path(asked)
@@ -254,7 +284,9 @@ def test_the_command_says_when_nothing_was_given_a_thumbs_down(settings: Assista
     assert "no answer has a thumbs-down yet" in done.output
 
 
-def test_the_gate_passes_and_fails_by_its_exit_status(asked: AssistantSettings, tmp_path: Path) -> None:
+def test_the_gate_passes_and_fails_by_its_exit_status(
+    asked: AssistantSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases = tmp_path / "queries.jsonl"
     question = "Which animal sleeps twenty hours a day?"
     lines = [{"id": f"q{i}", "question": question, "gold_docs": ["lion.md"]} for i in range(8)]
@@ -273,7 +305,15 @@ def test_the_gate_passes_and_fails_by_its_exit_status(asked: AssistantSettings, 
     assert passed.exit_code == 0
     assert "nothing is worse beyond chance" in passed.output
     cases.write_text(cases.read_text().replace("lion.md", "zebra.md"))
+    runner.invoke(main, ["eval", "accept", "last"], catch_exceptions=False)
+    assert (tmp_path / "baseline.jsonl").read_text().count("\n") == 9  # beside the cases, with its head
+    for name, value in (("PUBLIC_KEY", "pk-lf-1"), ("SECRET_KEY", "sk-lf-1"), ("HOST", "http://127.0.0.1:9")):
+        monkeypatch.setenv(f"STUDY_LANGFUSE_{name}", value)
     failed = runner.invoke(main, gate, catch_exceptions=False)
+    sweep = ["eval", "sweep", *what, "--no-llm", "--set", "top_k=1,2", "--suite", "retrieval"]
+    assert runner.invoke(main, sweep, catch_exceptions=False).exit_code == 0
+    sent = [json.loads(path.read_text())["experiment"]["metadata"] for path in (asked.home / "traces").glob("*.json")]
+    assert sorted((one["trial"], one["top_k"]) for one in sent) == [("False", "6"), ("True", "1"), ("True", "2")]
     assert failed.exit_code == 1
     assert "retrieval mrr@10" in failed.output
     assert "worse beyond chance" in failed.output
