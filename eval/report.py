@@ -9,7 +9,7 @@ from eval import draw
 from eval.compare import worst_rows
 from eval.refusal import coverage, curve
 from eval.runs import Run
-from eval.score import LOWER_IS_BETTER, NEITHER, REFUSAL, Row, mean
+from eval.score import LOWER_IS_BETTER, NEITHER, REFUSAL, RETRIEVAL, Row, mean
 
 HEADLINES = {
     "retrieval": ("ndcg@10", "mrr@10", "shown", "passage_ndcg@10"),
@@ -57,7 +57,7 @@ def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]
     yield f" · settings {run.settings_hash}" + "".join(f" · {n:,} {_safe(name)}" for name, n in run.tokens.items())
     yield "</p>"
     yield from _scores(run)
-    yield from _trends([one for one in before if _belongs(one, run)])
+    yield from _trends(run, [one for one in before if _belongs(one, run)])
     for suite in run.scores:
         own = [row for row in rows if row.suite == suite]
         yield f"<h2>{suite}</h2><div class=plots>"
@@ -91,17 +91,21 @@ def _belongs(one: Run, run: Run) -> bool:
     return one.id == run.id or (same_cases and not one.settings.get("trial"))
 
 
-def _trends(before: Sequence[Run]) -> Iterator[str]:
+def _trends(run: Run, before: Sequence[Run]) -> Iterator[str]:
+    """Yield each headline over time; of what a model writes, only what the same one wrote."""
     series = list(reversed(before))
     if len(series) < 2:
         return
     yield "<h2>Over time</h2><div class=plots>"
     for suite, names in HEADLINES.items():
         for name in names:
-            having = [run for run in series if name in run.scores.get(suite, {})]
+            written = suite not in (RETRIEVAL, REFUSAL)
+            having = [
+                one for one in series if name in one.scores.get(suite, {}) and (one.model == run.model or not written)
+            ]
             if len(having) > 1:
-                dates = [datetime.datetime.fromtimestamp(run.started).strftime("%m-%d %H:%M") for run in having]
-                yield draw.trend(f"{suite} {name}", dates, [run.scores[suite][name] for run in having])
+                dates = [datetime.datetime.fromtimestamp(one.started).strftime("%m-%d %H:%M") for one in having]
+                yield draw.trend(f"{suite} {name}", dates, [one.scores[suite][name] for one in having])
     yield "</div>"
 
 

@@ -72,6 +72,16 @@ def test_the_command_writes_the_page_beside_the_rows(tmp_path: Path) -> None:
     assert path.read_text().startswith("<!doctype html>")
 
 
+def test_a_trend_of_answers_is_of_one_model() -> None:
+    rows = [Row("answer", str(i), "?", ("open",), {"token_f1": i / 10}) for i in range(10)]
+    runs = [
+        replace(some_run(f"r{i}", 1e9 + i), model=model, scores=summarise(rows))
+        for i, model in enumerate(["", "tiny", "tiny"])
+    ]
+    assert "answer token_f1" in page(runs[2], rows, runs[::-1])
+    assert "answer token_f1" not in page(runs[1], rows, runs[1::-1])
+
+
 def test_three_cases_that_did_well_have_no_worst_and_no_false_curves() -> None:
     rows = [
         Row("refusal", str(i), "?", ("open",), {"false_refusal": 0.0}, facts, {"threshold": 0.5, "answered": True}, 4.0)
