@@ -35,6 +35,7 @@ MOST_CHARACTERS = 4000
 NEAREST = 3
 """How many notes are named where the notes don't answer."""
 QUOTES = "sentences of your notes, word for word"
+WEAK = "your notes come near this question and may not answer it: see whether the words below do"
 NO_MODEL = "no model answered, so these are sentences of your notes, word for word"
 
 
@@ -67,6 +68,8 @@ class Answer:
     """Of the index that was searched."""
     failure: str = ""
     """What went wrong with the model server, by the error's name (ServerStalled); empty where nothing did."""
+    weak: bool = False
+    """Whether the evidence that the notes answer the question is only just enough."""
     standalone: str = ""
     """In a conversation: what was searched for, where that is not the question itself."""
 
@@ -78,6 +81,7 @@ class Answer:
             "answer": self.answer,
             "marked": self.marked,
             "outcome": self.outcome,
+            "weak": self.weak,
             "model": self.model,
             "sentences": [asdict(sentence) | {"citations": list(sentence.citations)} for sentence in self.sentences],
             "citations": [asdict(citation) for citation in self.citations],
@@ -205,7 +209,7 @@ def answer(
             reranker=reranker,
             text_of=shelf.ledger.text,
         )
-        verdict = judge(retrieval, load_calibration(embedder.model, settings.home))
+        verdict = judge(retrieval, load_calibration(embedder.model.sha256, settings.home))
         watch.lap("retrieve")
         watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
         draft = replace(
@@ -228,6 +232,8 @@ def answer(
     if not verdict.calibrated:
         note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
         done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
+    elif verdict.weak and done.outcome != NOT_IN_THE_NOTES:
+        done = replace(done, weak=True, notice="; ".join(filter(None, (done.notice, WEAK))))
     watch.total()
     yield done
 

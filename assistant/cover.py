@@ -106,7 +106,7 @@ def cover(blueprint: Blueprint, shelf: Shelf, settings: AssistantSettings) -> Co
     if (kept := _kept(path, key)) is not None:
         return Coverage(blueprint.id, generation, kept)
     view, embedder = shelf.view(), shelf.embedder
-    calibration = load_calibration(embedder.model, settings.home)
+    calibration = load_calibration(embedder.model.sha256, settings.home)
     objectives = {}
     for one in blueprint.objectives:
         found = retrieve(one.text, view, embedder, top_k=1)

@@ -135,7 +135,7 @@ def _about(shelf: Shelf, settings: AssistantSettings, wish: Wish) -> list[Chunk]
         fetched = {chunk.id: chunk for chunk in shelf.view().fetch(wish.chunks)}
         return [fetched[id_] for id_ in wish.chunks if id_ in fetched]
     found = retrieve(wish.topic, shelf.view(), shelf.embedder, top_k=settings.top_k, course=wish.course)
-    if not judge(found, load_calibration(shelf.embedder.model, settings.home)).answerable:
+    if not judge(found, load_calibration(shelf.embedder.model.sha256, settings.home)).answerable:
         raise NotCovered(wish.topic)
     return [passage.chunk for passage in found.candidates[:ABOUT]]
 

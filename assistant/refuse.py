@@ -5,7 +5,8 @@
 The fused score counts how much of the question's words, weighted by rarity, one chunk and its file hold; the
 cosine counts meaning. `ask calibrate` chooses weight and threshold so that at most one in twenty questions that
 the notes answer is refused, on every set of cases it is given. Where the model has no calibration, nothing is
-refused and the answer says so. A reranker changes neither.
+refused and the answer says so. Just above the threshold the evidence is weak, and the answer says that. A reranker
+changes none of it.
 """
 
 import json
@@ -14,7 +15,6 @@ from importlib import resources
 from pathlib import Path
 
 from assistant.retrieve import Retrieval
-from ingest.embed import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Calibration:
     """Evidence below it is not enough."""
     measured: str
     """On which cases, with which rates."""
+    caution: float = 0.0
+    """Evidence below it is enough, and weak: an answer says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Verdict:
     threshold: float
     """0 where there is no calibration."""
     calibrated: bool
+    weak: bool = False
+    """Whether it is just above the threshold, where most of what is answered wrongly lies."""
 
 
 def evidence(retrieval: Retrieval, cosine_weight: float) -> float:
@@ -56,12 +60,13 @@ def judge(retrieval: Retrieval, calibration: Calibration | None) -> Verdict:
     if calibration is None:
         return Verdict(bool(retrieval.candidates), evidence(retrieval, 0.0), 0.0, False)
     found = evidence(retrieval, calibration.cosine_weight)
-    return Verdict(found >= calibration.threshold, found, calibration.threshold, True)
+    enough = found >= calibration.threshold
+    return Verdict(enough, found, calibration.threshold, True, weak=enough and found < calibration.caution)
 
 
-def load_calibration(model: Model, home: Path) -> Calibration | None:
-    """Return the user's own calibration of a model, else the one that is shipped, else None."""
-    name = f"{model.sha256[:16]}.json"
+def load_calibration(sha256: str, home: Path) -> Calibration | None:
+    """Return the user's own calibration of the model with these weights, else the one that is shipped, else None."""
+    name = f"{sha256[:16]}.json"
     for place in (
         home.expanduser() / "calibration" / name,
         resources.files("assistant") / "calibration" / name,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingest.errors import StudyError
+from eval.command import one_line, parser_of
 from ingest.read import read
 
 Line = dict[str, Any]
@@ -49,17 +49,17 @@ def anchor(line: Line, texts: Mapping[str, str]) -> tuple[Line, list[str]]:
 
 def main() -> None:
     """Print how many quotes moved and which questions must be revised; correct the file if that is asked for."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--write"]
-    if len(arguments) != 2:
-        sys.exit("usage: python -m eval.anchor NOTES CASES [--write]")
-    notes, cases = map(Path, arguments)
-    try:
-        lines = [json.loads(line) for line in cases.read_text(encoding="utf-8").splitlines() if line.strip()]
-        found = [anchor(line, texts) for texts in [texts_of(notes, lines)] for line in lines]
-    except (StudyError, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    parser = parser_of("anchor", __doc__)
+    parser.add_argument("notes", type=Path)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--write", action="store_true", help="correct the file")
+    given = parser.parse_args()
+    cases = given.cases
+    lines = [json.loads(line) for line in cases.read_text(encoding="utf-8").splitlines() if line.strip()]
+    texts = texts_of(given.notes, lines)
+    found = [anchor(line, texts) for line in lines]
     moved = sum(new != old for (new, _), old in zip(found, lines, strict=True))
-    if moved and "--write" in sys.argv:
+    if moved and given.write:
         beside = cases.with_suffix(".new")
         beside.write_text("".join(json.dumps(new, ensure_ascii=False) + "\n" for new, _ in found), encoding="utf-8")
         beside.replace(cases)
@@ -69,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

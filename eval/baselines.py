@@ -7,10 +7,8 @@ On the same chunks, each question is searched by meaning alone, by BM25 alone an
 chosen by its nDCG@10. The last line is the mean of the sets' differences, questions drawn within each set.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from assistant.retrieve import DEPTH
 from assistant.settings import AssistantSettings
 from eval import retrieval
 from eval.cases import Case, read_cases, read_units
+from eval.command import folder, one_line, parser_of
 from eval.compare import compare
 from eval.metrics import bootstrap, ndcg, reciprocal_rank
 from eval.score import RETRIEVAL, Row
@@ -72,20 +71,21 @@ def mean_gain(gains: Sequence[np.ndarray]) -> tuple[float, float, float]:
 
 def main() -> None:
     """Print a line for each set and score, and the means."""
+    parser = parser_of("baselines", __doc__)
+    parser.add_argument("folder", nargs="+", type=folder)
     settings = AssistantSettings()
     gains: defaultdict[str, list[np.ndarray]] = defaultdict(list)
-    for name in sys.argv[1:]:
-        folder = Path(name)
-        units = read_units(folder / "docs.jsonl")
-        cases = [case for case in read_cases(folder / "queries.jsonl") if case.answerable and case.gold_units]
-        shelf, _ = open_index(settings, folder / "corpus")
+    for place in parser.parse_args().folder:
+        units = read_units(place / "docs.jsonl")
+        cases = [case for case in read_cases(place / "queries.jsonl") if case.answerable and case.gold_units]
+        shelf, _ = open_index(settings, place / "corpus")
         theirs = usual(shelf, cases, units)
         ours = list(retrieval.rows(shelf, cases, units, top_k=settings.top_k))
         best = best_of(theirs)
         for one in compare(theirs[best], ours):
             change = f"{one.after - one.before:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"
             values = f"{best} {one.before:.3f}, ours {one.after:.3f}"
-            print(f"{folder.name:<10}{one.metric:<10}{values:<28}{change}  n {one.n}  {one.verdict}")
+            print(f"{place.name:<10}{one.metric:<10}{values:<28}{change}  n {one.n}  {one.verdict}")
         for metric in METRICS:
             pairs = zip(theirs[best], ours, strict=True)
             gains[metric].append(np.array([b.values[metric] - a.values[metric] for a, b in pairs]))
@@ -96,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -3,7 +3,6 @@
 python -m eval.calibrate FOLDER…    each with corpus/, queries.jsonl and, if there is one, ood_queries.jsonl
 """
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ import numpy as np
 from assistant.refuse import Calibration, save_calibration
 from assistant.retrieve import retrieve
 from eval.cases import Case, read_cases
+from eval.command import folder, one_line, parser_of
 from eval.metrics import auroc
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
@@ -21,10 +21,19 @@ from ingest.sync import sync
 
 MOST_REFUSED = 0.05
 """Largest share of answerable questions that may be refused, on every set."""
+MOST_WEAK = 0.15
+"""Largest share of answerable questions, on every set, whose evidence is weak or none."""
 COSINE_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+ALIKE = 0.01
+"""Mean shares of refused questions that differ by less are not told apart."""
+MARGIN = 0.002
+"""How far the threshold stays below the next answerable question: processors compute vectors a little otherwise."""
 
 Evidence = tuple[float, float]
 """Best final score, best cosine."""
+Sets = Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]]
+"""Evidence for the answerable and the other questions of each set."""
 
 
 def gather(shelf: Shelf, cases: Sequence[Case]) -> list[Evidence]:
@@ -36,36 +45,55 @@ def gather(shelf: Shelf, cases: Sequence[Case]) -> list[Evidence]:
     return found
 
 
-def fit(sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]]) -> tuple[float, float]:
-    """Return the weight of the cosine and the threshold.
+def fit(sets: Sets) -> tuple[float, float, float]:
+    """Return the weight of the cosine, the threshold, and the evidence below which an answer is called weak.
 
     For each weight, the threshold is the highest that refuses at most `MOST_REFUSED` of the answerable questions
-    of every set; the weight is the one whose threshold refuses most of the others, on average over the sets.
+    of every set. The weight is the one whose threshold refuses most of the others, on average over the sets; among
+    those that come within `ALIKE` of it, the one with the best AUROC.
 
     Args:
         sets: Evidence for (answerable, unanswerable) questions of each set; the latter may be empty.
     """
-    best = (-1.0, 0.0, 0.0)
+    found = []
     for weight in COSINE_WEIGHTS:
-        scores = {name: (_mix(good, weight), _mix(bad, weight)) for name, (good, bad) in sets.items()}
-        threshold = min(float(np.quantile(good, MOST_REFUSED, method="lower")) for good, _ in scores.values())
-        refused = [float((bad < threshold).mean()) for _, bad in scores.values() if len(bad)]
-        best = max(best, (float(np.mean(refused)) if refused else 0.0, weight, threshold))
-    return best[1], best[2]
+        scores = [(_mix(good, weight), _mix(bad, weight)) for good, bad in sets.values()]
+        threshold, caution = (
+            min(_keeping(good, share) for good, _ in scores) - MARGIN for share in (MOST_REFUSED, MOST_WEAK)
+        )
+        others = [(good, bad) for good, bad in scores if len(bad)]
+        refused = [float((bad < threshold).mean()) for _, bad in others]
+        areas = [auroc(list(good), list(bad)) for good, bad in others]
+        found.append((_mean(refused), _mean(areas), weight, threshold, caution))
+    most = max(found)[0]
+    return max(one[1:] for one in found if one[0] >= most - ALIKE)[1:]
+
+
+def _keeping(scores: np.ndarray, share: float) -> float:
+    """Return the highest threshold below which at most this share of the scores lies."""
+    return float(np.sort(scores)[int(share * len(scores))])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
 
 
 def _mix(evidence: Sequence[Evidence], weight: float) -> np.ndarray:
     return np.array([score + weight * cosine for score, cosine in evidence])
 
 
-def measured(sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]], weight: float, threshold: float) -> str:
+def measured(
+    sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]], weight: float, threshold: float, caution: float
+) -> str:
     """Return one line of rates per set."""
     lines = []
     for name, (answerable, unanswerable) in sets.items():
         good, bad = _mix(answerable, weight), _mix(unanswerable, weight)
-        line = f"{name}: {(good < threshold).mean():.1%} of {len(good)} answerable refused"
+        weak = ((good >= threshold) & (good < caution)).mean()
+        line = f"{name}: {(good < threshold).mean():.1%} of {len(good)} answerable refused, {weak:.1%} called weak"
         if len(bad):
-            refused = f"{(bad < threshold).mean():.1%} of {len(bad)} others refused"
+            weak = ((bad >= threshold) & (bad < caution)).mean()
+            refused = f"{(bad < threshold).mean():.1%} of {len(bad)} others refused, {weak:.1%} called weak"
             line += f", {refused}, AUROC {auroc(list(good), list(bad)):.3f}"
         lines.append(line)
     return "; ".join(lines)
@@ -88,19 +116,23 @@ def calibrate(settings: IngestSettings, folders: Sequence[Path]) -> Calibration:
             with closing(Shelf(here, embedder=embedder)) as shelf:
                 sync(shelf)
                 sets[folder.name] = (gather(shelf, answerable), gather(shelf, unanswerable))
-    weight, threshold = fit(sets)
+    weight, threshold, caution = fit(sets)
     # Rounded down, so that a question on the edge is answered.
-    threshold = int(threshold * 1000) / 1000
-    return Calibration(model.name, model.sha256, weight, threshold, measured(sets, weight, threshold))
+    threshold, caution = int(threshold * 1000) / 1000, int(caution * 1000) / 1000
+    told = measured(sets, weight, threshold, caution)
+    return Calibration(model.name, model.sha256, weight, threshold, told, caution)
 
 
 def main() -> None:
     """Calibrate the model that is set, on the folders that are named."""
+    parser = parser_of("calibrate", __doc__)
+    parser.add_argument("folder", nargs="+", type=folder)
     settings = IngestSettings()
-    found = calibrate(settings, [Path(name) for name in sys.argv[1:]])
+    found = calibrate(settings, parser.parse_args().folder)
     print(found.measured.replace("; ", "\n"))
     print(save_calibration(found, settings.home.expanduser() / "calibration"))
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

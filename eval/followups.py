@@ -24,6 +24,7 @@ from assistant.llm import LanguageModel, find
 from assistant.refuse import judge, load_calibration
 from assistant.retrieve import retrieve
 from assistant.settings import AssistantSettings
+from eval.command import one_line, parser_of
 from eval.metrics import interval
 from ingest.shelf import Shelf
 
@@ -93,11 +94,15 @@ def shifted(talks: Sequence[Sequence[Asked]]) -> list[list[Asked]]:
 
 def main() -> None:
     """Print the table."""
+    parser = parser_of("followups", __doc__)
+    parser.add_argument("--held", action="store_true", help="those that the rule was not made with")
+    parser.add_argument("--model", action="store_true", help="let the model that is served rewrite them, too")
+    given = parser.parse_args()
     settings = AssistantSettings()
     shelf = Shelf(settings)
     view, embedder = shelf.view(), shelf.embedder
 
-    calibration = load_calibration(embedder.model, settings.home)
+    calibration = load_calibration(embedder.model.sha256, settings.home)
 
     def found(question: str, asked: Asked) -> Row:
         retrieval = retrieve(question, view, embedder, top_k=TOP, text_of=shelf.ledger.text)
@@ -108,9 +113,9 @@ def main() -> None:
             judge(retrieval, calibration).answerable,
         )
 
-    talks = load(held="--held" in sys.argv)
+    talks = load(held=given.held)
     ways: dict[str, Rewrite] = {"as it stands": raw, "by hand": by_hand, "by the rule": ours()}
-    if "--model" in sys.argv:
+    if given.model:
         model = find(settings)
         if not isinstance(model, LanguageModel):
             sys.exit(model.reason)
@@ -124,4 +129,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -7,7 +7,6 @@ A unit (a file, or the lesson that docs.jsonl puts it in) ranks where its best c
 begin with `passage_` look at chunks: right is one that holds a gold sentence.
 """
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from assistant.retrieve import Passage, Reranker, retrieve
 from eval.cases import Case, read_cases, read_units
+from eval.command import folder, one_line, parser_of
 from eval.metrics import Estimate, hit, ndcg, recall, reciprocal_rank
 from eval.passages import Spans, gold_chunks, gold_spans, holds
 from eval.score import RETRIEVAL, Row, summarise
@@ -106,15 +106,18 @@ def score(shelf: Shelf, folder: Path) -> Mapping[str, Estimate]:
 
 def main() -> None:
     """Print a table row per set. The index of each corpus is kept in STUDY_HOME."""
+    parser = parser_of("retrieval", __doc__)
+    parser.add_argument("folder", nargs="+", type=folder)
     settings = IngestSettings()
-    for name in sys.argv[1:]:
-        with closing(Shelf(settings.model_copy(update={"notes": Path(name) / "corpus"}))) as shelf:
+    for place in parser.parse_args().folder:
+        with closing(Shelf(settings.model_copy(update={"notes": place / "corpus"}))) as shelf:
             sync(shelf)
-            scores = score(shelf, Path(name))
+            scores = score(shelf, place)
         named = {metric: scores[metric] for metric in ("ndcg@10", "mrr@10", "hit@1", "hit@5")}
         cells = [f"{metric} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for metric, one in named.items()]
-        print(f"{Path(name).name:<10}", "  ".join(cells))
+        print(f"{place.name:<10}", "  ".join(cells))
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
+from eval.command import one_line, parser_of
+
 FOLDER = Path(__file__).resolve().parent.parent / ".cache" / "vllm-cpu"
 MODEL = "smollm2-135m"
 CONTEXT = 2048
@@ -158,6 +160,7 @@ class Rig:
 
 def main() -> None:
     """Run the server until Ctrl-C."""
+    parser_of("rig", __doc__).parse_args()
     if not is_built():
         raise SystemExit("there is no rig here; run: make vllm-cpu")
     with Rig() as rig:
@@ -169,4 +172,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

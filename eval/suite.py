@@ -97,7 +97,7 @@ class Bench:
     @property
     def calibration(self) -> Calibration | None:
         """The threshold in force: the user's own, else the one that is shipped."""
-        return load_calibration(self.shelf.embedder.model, self.settings.home)
+        return load_calibration(self.shelf.embedder.model.sha256, self.settings.home)
 
     @property
     def at_once(self) -> int:

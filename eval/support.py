@@ -8,7 +8,6 @@ one that is no near-copy (hard).
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from assistant.support import supports
 from assistant.words import stems
 from eval.cases import Case, read_cases
+from eval.command import folder, one_line, parser_of
 from eval.metrics import interval
 from ingest import embed, read, sentences
 from ingest.chunk import chunk
@@ -108,8 +108,11 @@ def _partners(notes: Sequence[str], embedder: embed.Embedder) -> tuple[list[int]
 
 def main() -> None:
     """Print the rates."""
+    parser = parser_of("support", __doc__)
+    parser.add_argument("folder", type=folder)
+    place = parser.parse_args().folder
     for gold in (False, True):
-        rates = measure(Path(sys.argv[1]), IngestSettings(), gold=gold)
+        rates = measure(place, IngestSettings(), gold=gold)
         print("gold sentences" if gold else "answers")
         for name in ("own", "hard", "random"):
             print("  {:<8} {:.3f} [{:.3f}, {:.3f}]".format(name, *getattr(rates, name)))
@@ -117,4 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line():
+        main()

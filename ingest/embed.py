@@ -109,6 +109,13 @@ def load(home: Path, name: str = "") -> "Embedder":
     return Embedder(model, folder)
 
 
+def sha256_of(home: Path, name: str = "") -> str:
+    """Return the digest of a model's weights without preparing the model; empty where it is not known yet."""
+    name = _one_name(name)
+    known = _prepared(_folder(home, name or DEFAULT_MODEL))
+    return known.sha256 if known else "" if name else DEFAULT_SHA256
+
+
 def _one_name(name: str) -> str:
     if name.removeprefix("sentence-transformers/") == DEFAULT_MODEL:
         return ""

@@ -57,6 +57,15 @@ class Shelf:
 
         return embed.load(self.settings.home.expanduser().resolve(), self.settings.embed_model)
 
+    @property
+    def model_sha256(self) -> str:
+        """Of the embedding model's weights; nothing is prepared or loaded for it, so it may be empty: not known yet."""
+        if "embedder" in self.__dict__:
+            return self.embedder.model.sha256
+        from ingest import embed
+
+        return embed.sha256_of(self.settings.home.expanduser().resolve(), self.settings.embed_model)
+
     @cached_property
     def ocr(self) -> str:
         """The languages in which scanned pages are read; empty if they aren't."""

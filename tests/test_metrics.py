@@ -62,7 +62,7 @@ def test_calibration_takes_the_weight_that_refuses_most_of_the_others() -> None:
     # The score alone can't tell them apart, the cosine can.
     good = [(0.5, 0.8 + i / 1000) for i in range(100)]
     bad = [(0.5, 0.2 + i / 1000) for i in range(100)]
-    weight, threshold = fit({"set": (good, bad)})
+    weight, threshold, _ = fit({"set": (good, bad)})
     assert weight > 0
     refused = sum(score + weight * cosine < threshold for score, cosine in good)
     assert refused <= 5

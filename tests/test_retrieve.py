@@ -101,7 +101,7 @@ def test_few_answerable_questions_are_refused_and_most_of_the_others(
     shelves: dict[str, Shelf], evaldata: Path, name: str, others_refused: float
 ) -> None:
     shelf = shelves[name]
-    calibration = load_calibration(shelf.embedder.model, shelf.settings.home)
+    calibration = load_calibration(shelf.embedder.model.sha256, shelf.settings.home)
     assert calibration is not None
     cases = read_cases(evaldata / name / "queries.jsonl")
     others = [case for case in cases if not case.answerable]

@@ -18,6 +18,16 @@ def test_before_the_first_sync_there_is_nothing_and_it_is_said_so(settings: Assi
     assert "answerable refused" in found["calibration"]
 
 
+def test_nothing_is_prepared_or_loaded_to_tell_how_things_stand(settings: AssistantSettings) -> None:
+    fresh = settings.model_copy(update={"home": settings.home / "fresh"})
+    shelf = Shelf(fresh)
+    assert "answerable refused" in gather(shelf, fresh)["calibration"]  # the default model's weights are known
+    other = fresh.model_copy(update={"embed_model": "intfloat/e5-small"})
+    assert gather(Shelf(other), other)["calibration"] == ""
+    assert "embedder" not in vars(shelf)
+    assert not (fresh.home / "models").exists()
+
+
 def test_what_is_indexed_what_is_not_and_why(settings: AssistantSettings) -> None:
     (settings.notes / "animals").mkdir()
     (settings.notes / "animals" / "zebra.md").write_text("# Zebras\n\nZebras have stripes.\n")

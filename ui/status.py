@@ -19,7 +19,7 @@ def gather(shelf: Shelf, settings: AssistantSettings) -> dict[str, Any]:
     ledger = shelf.ledger
     notes = ledger.notes().values()
     found = find(settings)
-    calibration = load_calibration(shelf.embedder.model, settings.home)
+    calibration = load_calibration(shelf.model_sha256, settings.home)
     return {
         "notes": str(shelf.notes),
         "home": str(shelf.settings.home),
