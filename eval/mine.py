@@ -1,7 +1,7 @@
 """From use to tests: an answer that was wrong becomes a case of the learner's own, and stays one.
 
     STUDY_HOME/learners/NAME/cases.jsonl       a case a line, in the form of eval/cases.py
-    STUDY_HOME/learners/NAME/baseline.jsonl    what they came to when they were first scored
+    STUDY_HOME/learners/NAME/baseline.jsonl    what was accepted: at first, what each came to when it was first scored
 
 `ask eval --mine` scores them on the learner's own index; the nightly run does, too, and warns.
 """

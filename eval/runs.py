@@ -96,7 +96,7 @@ class Run:
         if not (kappa := self.judge.get(part)):
             return "judge’s agreement with people: not known"
         told = f"[{kappa.low:.2f}, {kappa.high:.2f}], {kappa.n} answers"
-        return f"judge agrees with people: kappa {kappa.value:.2f} {told}"
+        return f"judge’s agreement with people: kappa {kappa.value:.2f} {told}"
 
     def as_json(self) -> dict[str, Any]:
         """Return what `ask eval --json` prints, but for the rows."""

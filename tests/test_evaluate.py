@@ -444,7 +444,7 @@ def test_a_model_answers_chooses_and_judges(world: Path, monkeypatch: pytest.Mon
     assert answer["judge_order_matters"]["value"] == 0.0
     kappa = found["settings"]["judge_kappa"]["correctness"]
     assert (kappa["value"], kappa["n"]) == (0.0, 95)  # always kind: no better than chance
-    assert "judge agrees with people: kappa 0.00 [-0.20, 0.20], 95 answers" in shown.output
+    assert "judge’s agreement with people: kappa 0.00 [-0.20, 0.20], 95 answers" in shown.output
     rows = [json.loads(line) for line in Path(found["rows"]).read_text().splitlines()]
     asked = sum(row["values"].get("prompt_tokens", 0) for row in rows)
     assert found["settings"]["tokens"]["prompt_tokens"] > 10 * asked  # 95 judged answers, twice, and the choices

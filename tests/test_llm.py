@@ -355,6 +355,15 @@ def test_an_answer_that_reaches_its_limit_says_so() -> None:
     assert last.usage == Usage(5, 2, 0)
 
 
+def test_what_was_spent_is_added_up() -> None:
+    with FakeServer("one two three four") as server:
+        model = model_at(server)
+        assert not model.spent
+        for _ in range(2):
+            list(model.stream(ASK, max_tokens=2))
+    assert model.spent == {"prompt_tokens": 10, "cached_tokens": 0, "answer_tokens": 4}
+
+
 def test_characters_that_some_libraries_take_for_line_ends_stay_in_the_answer() -> None:
     text = "a\u2028b\u2029c\x85d\x1b[31m\r\n\x0ce"
     with FakeServer(text) as server:

@@ -81,3 +81,5 @@ def test_a_sweep_goes_on_where_it_was_broken_off(settings: AssistantSettings, tm
     assert [one["set"] for one in told["tried"]] == [{"top_k": "1"}, {"top_k": "2"}]
     assert told["cheapest"] == {"top_k": "1"}
     assert len(Runs(settings.home).last(9)) == 2
+    bad = CliRunner().invoke(main, [*what, "--set", "top_k=1", "--by", "shown"])
+    assert (bad.exit_code, "--by wants a suite and a score" in bad.output) == (2, True)

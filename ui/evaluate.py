@@ -256,6 +256,10 @@ def sweep(
     from ui import open as opening
 
     suite, _, metric = by.partition(" ")
+    if suite not in _SUITES[:-1] or not metric:
+        raise click.UsageError(
+            f'--by wants a suite and a score, like "retrieval shown"; suites: {", ".join(_SUITES[:-1])}'
+        )
     plan = _plan(notes, cases, suites, limit, no_llm, default=f"{suite} retrieval")
     tries = sweeping.combinations(given, opening.settings())
     runs = opened()
