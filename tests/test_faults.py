@@ -1,6 +1,7 @@
 """Whatever the model server does wrong, a question ends in time, says what happened and what to do, and shows
 the passages."""
 
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from assistant.answer import Answer, answer
 from assistant.follow import Turn
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from tests.fake_openai import FakeServer
+from ui.cli import main
 
 QUESTION = "How does FSDP differ from DDP?"
 SAYS = "DDP keeps a full copy of the model on every GPU, and FSDP keeps one shard of the parameters [1]."
@@ -213,6 +216,36 @@ def test_a_server_that_counts_no_tokens_in_time_is_not_waited_for(
         assert [request.path for request in server.requests].count("/tokenize") == 1
     assert done.outcome == ("quoted" if fault else "answered")
     assert took < FIRST_S + 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "said", "asked"),
+    [
+        ("stall-before-first-token", "sent no token within 0.7 s", 2),
+        ("stall-mid-stream", "fell silent for 0.6 s in mid-answer", 2),
+        ("cut-mid-stream", "broke off before the answer was whole", 4),
+        ("401", "answered 401: set STUDY_LLM_API_KEY", 2),
+        ("429", "answered 429: it is busy or still loading", 6),
+        ("", "is not the JSON that was asked for", 4),
+    ],
+)
+def test_where_the_model_fails_a_quiz_is_made_by_rule_and_a_silent_server_is_asked_once_for_each_question(
+    corpus_settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch, fault: str, said: str, asked: int
+) -> None:
+    for name, value in (("HOME", corpus_settings.home), ("LLM_FIRST_TOKEN_S", FIRST_S), ("LLM_STALL_S", STALL_S)):
+        monkeypatch.setenv(f"STUDY_{name}", str(value))
+    command = ["quiz", "What is PagedAttention?", "-n", "2", "--new", "--json"]
+    with FakeServer('{"items": [', fault=fault) as server:
+        monkeypatch.setenv("STUDY_LLM_URL", server.url)
+        monkeypatch.setenv("STUDY_LLM_CONNECT_MS", "5000")
+        done = CliRunner().invoke(main, command)
+        assert len(server.chats) == asked
+    assert done.exit_code == 0
+    assert done.stderr.startswith("the model failed, so the questions that are missing are made by rule: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    made = json.loads(done.stdout)["items"]
+    assert len({item["question"] for item in made}) == 2
 
 
 def test_every_fault_of_the_fake_server_is_tried_here() -> None:
