@@ -18,7 +18,7 @@ from typing import Any
 
 from assistant.cards import Alike, Embed, Made, Rejected, placed
 from assistant.check import Ground, checked, is_new
-from assistant.errors import ModelMissing, ServerBusy, ServerError, ServerRefused, ServerStalled, ServerUnreachable
+from assistant.errors import ServerError, ServerStalled
 from assistant.facts import Source
 from assistant.grade import Model, judged
 from assistant.items import (
@@ -43,8 +43,6 @@ AT_ONCE = 4
 """Passages that the model is given at the same time: a server that batches answers them together."""
 MOST_FAILURES = 3
 """Passages in a row for which no answer could be read, after which there is no use in going on."""
-FOR_ALL = (ServerUnreachable, ServerRefused, ModelMissing, ServerBusy, ServerStalled)
-"""What another passage would meet with, too, and wait for as long."""
 
 RULES = f"""You write questions that test whether a learner knows what a passage of their notes says.
 
@@ -118,8 +116,8 @@ def write(
         objective: What they serve to learn; empty: the headings above their evidence.
 
     Raises:
-        ServerError: The server is not to be had; or the model failed for several passages in a row; or for some,
-            twice each, and so too few passed.
+        ServerError: The model fell silent; or failed for several passages in a row; or for some, twice each, and so
+            too few passed.
     """
     taken, alike = list(existing), Alike(embed)
     passed = failures = 0
@@ -139,7 +137,7 @@ def write(
                     drafts = asked.result()
                 except ServerError as error:
                     failures += 1
-                    if failures == MOST_FAILURES or isinstance(error, FOR_ALL):
+                    if failures == MOST_FAILURES or isinstance(error, ServerStalled):
                         raise
                     if chunk.id not in failed:
                         left.append(chunk)

@@ -224,8 +224,8 @@ def test_a_server_that_counts_no_tokens_in_time_is_not_waited_for(
         ("stall-before-first-token", "sent no token within 0.7 s", 2),
         ("stall-mid-stream", "fell silent for 0.6 s in mid-answer", 2),
         ("cut-mid-stream", "broke off before the answer was whole", 4),
-        ("401", "answered 401: set STUDY_LLM_API_KEY", 2),
-        ("429", "answered 429: it is busy or still loading", 6),
+        ("401", "answered 401: set STUDY_LLM_API_KEY", 4),
+        ("429", "answered 429: it is busy or still loading", 12),
         ("", "is not the JSON that was asked for", 4),
     ],
 )
