@@ -62,8 +62,8 @@ class Timing:
 
     @property
     def rate(self) -> float:
-        """Tokens a second after the first."""
-        return (self.tokens - 1) / max(1e-9, self.last_s - self.first_s)
+        """Tokens a second, the wait for the first included: a client that is starved may get all of them in a burst."""
+        return self.tokens / self.last_s
 
 
 class Clock:

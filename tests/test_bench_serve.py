@@ -20,8 +20,9 @@ from ingest.shelf import Shelf
 from tests.fake_openai import FakeServer
 
 
-def test_the_rate_counts_the_tokens_after_the_first() -> None:
-    assert Timing(first_s=0.5, last_s=2.5, tokens=41).rate == 20
+def test_the_rate_is_that_of_the_whole_answer_also_where_it_came_in_a_burst() -> None:
+    assert Timing(first_s=0.5, last_s=2.5, tokens=40).rate == 16
+    assert Timing(first_s=2.5, last_s=2.5, tokens=40).rate == 16
 
 
 def test_a_clock_without_a_piece_is_an_error() -> None:
@@ -45,13 +46,13 @@ def test_so_many_are_asked_at_a_time_and_come_back_in_order() -> None:
 
 def test_a_row_has_means_and_the_interval_of_the_paired_difference() -> None:
     times = {
-        "straight": [Timing(0.1, 1.1, 11), Timing(0.2, 1.2, 11)],
-        "answer": [Timing(0.13, 1.13, 11), Timing(0.23, 1.23, 11)],
-        "API": [Timing(0.15, 2.15, 11), Timing(0.25, 2.25, 11)],
+        "straight": [Timing(0.1, 1.0, 10), Timing(0.2, 1.0, 10)],
+        "answer": [Timing(0.13, 1.25, 10), Timing(0.23, 1.25, 10)],
+        "API": [Timing(0.15, 2.0, 10), Timing(0.25, 2.0, 10)],
     }
     assert list(rows(1, times)) == [
         "| 1 | first token | 150.0 ms | 180.0 ms | +30.0 [+30.0, +30.0] | 200.0 ms | +50.0 [+50.0, +50.0] |",
-        "| 1 | tokens/s each | 10.0 | 10.0 | +0.0 [+0.0, +0.0] | 5.0 | -5.0 [-5.0, -5.0] |",
+        "| 1 | tokens/s each | 10.0 | 8.0 | -2.0 [-2.0, -2.0] | 5.0 | -5.0 [-5.0, -5.0] |",
     ]
 
 
