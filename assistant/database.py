@@ -1,10 +1,11 @@
 """One SQLite file of the user's own: made, brought up to date, read and written, with its errors as ours.
 
 WAL, so that readers never wait; synchronous FULL, so that what was acknowledged is on the disk; and a busy timeout,
-so that processes write in turns.
+so that processes write in turns. Before a newer version of the program changes a file, a copy is kept beside it.
 """
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,8 @@ class Database:
                 raise type(self).unavailable(
                     f"{self.path} was written by a newer version of this program; update the program"
                 )
+            if found:
+                self.backup(self.path.with_name(f"{self.path.name}.version-{found}"))
             for script in self._migrations[found:]:
                 for statement in _statements(script):
                     self._db.execute(statement)
@@ -113,9 +116,28 @@ class Database:
             return self._db.execute(query, values).fetchall()
 
     def backup(self, to: Path) -> None:
-        """Write a copy, whole and of one moment, to a file, while others go on writing."""
-        with self._lock, self._errors(), contextlib.closing(sqlite3.connect(to)) as copy:
-            self._db.backup(copy)
+        """Write a copy, whole and of one moment, to a file, while others go on writing; it is there whole, or not.
+
+        Raises:
+            StudyError: `unavailable`: it can't be written there.
+        """
+        draft = to.with_name(f".{to.name}.{os.getpid()}")
+        try:
+            draft.touch(mode=0o600)
+            # By a connection of its own: SQLite waits for ever for a copy of what the same connection is writing.
+            with (
+                self._errors(),
+                contextlib.closing(sqlite3.connect(self.path)) as own,
+                contextlib.closing(sqlite3.connect(draft)) as copy,
+            ):
+                own.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, which needs no other beside it
+            draft.replace(to)
+        except OSError as error:
+            raise type(self).unavailable(f"{to} can't be written: {error.strerror}; name another place") from error
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
 
     def dump(self) -> dict[str, Any]:
         """Return everything in the file, ready for JSON: {"version": 2, "tables": {name: {"columns", "rows"}}}."""

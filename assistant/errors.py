@@ -21,6 +21,7 @@ StudyError                  (ingest.errors)
 ├── DeckUnreadable          a file of questions that can't be read
 ├── ClockWrong              the clock is behind the last review, or far ahead of it
 ├── NotEnoughReviews        too few reviews to fit the schedule to
+├── OptimizerMissing        what fits the schedule is not installed
 └── ServerError             the model server, or what it sent; keeps the text that had come until then
     ├── ServerUnreachable   bad address, unknown name, nothing listens, TLS fails
     ├── ServerRefused       401 or 403: the API key
@@ -36,6 +37,7 @@ StudyError                  (ingest.errors)
     └── AnswerUnparsable    JSON was asked for, and this is not it
 """
 
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -183,6 +185,15 @@ class NotEnoughReviews(StudyError):
 
     def __init__(self, there: int, wanted: int) -> None:
         super().__init__(f"the log has {there} reviews, and {wanted} are needed to fit the schedule; review some more")
+
+
+class OptimizerMissing(StudyError):
+    """What fits the schedule is an extra, and is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"FSRS's optimizer is not installed; run: {sys.executable} -m pip install 'fsrs[optimizer]>=6,<7'"
+        )
 
 
 class ServerError(StudyError):

@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from assistant.errors import ClockWrong, NotEnoughReviews
+from assistant.errors import ClockWrong, NotEnoughReviews, OptimizerMissing
 from assistant.items import Item
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
@@ -263,7 +263,8 @@ class Reviews:
         """Fit FSRS's parameters to this learner's log, by py-fsrs's optimizer, and use them from now on.
 
         Raises:
-            NotEnoughReviews: The log is too short, or the optimizer is not installed.
+            NotEnoughReviews: The log is too short.
+            OptimizerMissing: py-fsrs is installed without it.
         """
         from fsrs import Optimizer, Rating, ReviewLog
 
@@ -279,7 +280,11 @@ class Reviews:
             )
             for one in log
         ]
-        found = [float(value) for value in Optimizer(logs).compute_optimal_parameters()]
+        try:
+            optimizer = Optimizer(logs)
+        except ImportError as error:
+            raise OptimizerMissing from error
+        found = [float(value) for value in optimizer.compute_optimal_parameters()]
         with self.journal.transaction() as db:
             row = (self.now(), json.dumps(found), len(log))
             db.execute("INSERT INTO fits (at, parameters, reviews) VALUES (?, ?, ?)", row)

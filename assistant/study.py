@@ -1,15 +1,34 @@
 """New questions about one objective: those that are there and were not asked, then as many as the notes still give."""
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Any
 
 from assistant.blueprint import Blueprint, Objective
 from assistant.cards import Made
 from assistant.cover import Coverage, name_of
+from assistant.errors import ServerError
 from assistant.grade import Model
 from assistant.items import Items
 from assistant.quiz import Wish, quiz
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
+
+
+class Watched:
+    """A model, and whether it failed: what it did not write then, it may write the next time."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self.name, self.failed = model, model.name, False
+
+    def complete(
+        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int | None = None
+    ) -> tuple[dict[str, Any], Any]:
+        """Return what the model returns, and note where it raises."""
+        try:
+            return self._model.complete(messages, schema=schema, max_tokens=max_tokens)
+        except ServerError:
+            self.failed = True
+            raise
 
 
 def questions(

@@ -1,5 +1,7 @@
 """The journal: what was answered comes back as it was, nothing in it changes, and its file may fail."""
 
+import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from pydantic import ValidationError
 
 from assistant import database
@@ -23,6 +26,7 @@ from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from tests.conftest import ROOT
 from tests.fake_openai import FakeServer
+from ui.cli import main
 
 SAYS = "DDP keeps a full copy of the model on every GPU, and FSDP keeps one shard of the parameters [1]."
 
@@ -154,7 +158,12 @@ def test_a_table_that_is_added_later_joins_the_old_answers(tmp_path: Path, monke
     new = Journal(tmp_path)
     assert new.rows("SELECT count(*) FROM later") == [(0,)]
     assert [kept.id for kept in new.since(0)] == [1]
+    new.asked(document())
     monkeypatch.undo()
+    [copy] = tmp_path.glob("journal.db.version-*")  # as it was before
+    with contextlib.closing(sqlite3.connect(copy)) as db:
+        assert db.execute("SELECT count(*) FROM answers").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     with pytest.raises(JournalUnavailable, match="was written by a newer version of this program; update"):
         Journal(tmp_path)
 
@@ -209,6 +218,37 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     found = Journal(tmp_path)
     assert found.check() == ""
     assert found.rows("SELECT count(*) FROM answers")[0][0] in (last, last + 1)
+
+
+def test_a_learner_sees_copies_and_checks_the_journal(
+    settings: AssistantSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["journal", *arguments])
+
+    made = Journal.of(settings)
+    made.asked(document())
+    assert ask().stdout.splitlines()[:1] == [str(made.path)]
+    assert "1 answer, 0 reviews, 0 conversations\nnothing in it is damaged\n" in ask("--check").stdout
+    copy = tmp_path / "copy.db"
+    assert f"copied to {copy}" in ask("--backup", str(copy)).stdout
+    assert f"{copy} is there already; name a file that is not" in ask("--backup", str(copy)).stderr
+    assert "can't be written: No such file or directory" in ask("--backup", str(tmp_path / "no" / "copy.db")).stderr
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == ["copy.db"]
+    told = json.loads(ask("--check", "--json").stdout)
+    assert (told["learner"], told["answers"], told["sound"]) == ("me", 1, True)
+    other = folder_of(settings.model_copy(update={"learner": "other"}))
+    other.mkdir()
+    body = bytearray(copy.read_bytes())
+    body[8192:20000] = b"x" * 11808
+    (other / "journal.db").write_bytes(body)
+    monkeypatch.setenv("STUDY_LEARNER", "other")
+    broken = ask("--check")
+    assert broken.exit_code == 1
+    assert "damaged" in broken.output
+    copy.replace(other / "journal.db")
+    assert "1 answer, " in ask("--check").stdout
 
 
 def test_a_backup_is_a_whole_journal(tmp_path: Path) -> None:

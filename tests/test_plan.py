@@ -10,16 +10,18 @@ from click.testing import CliRunner, Result
 from assistant.blueprint import Blueprint, load
 from assistant.cover import Coverage, Covered, Serving, cover, name_of
 from assistant.decide import BOOKED, EARNED, PLANNED, Decided, Decisions
-from assistant.errors import JournalUnavailable, NoSuchCertificate
+from assistant.errors import JournalUnavailable, NoSuchCertificate, ServerFailed
 from assistant.interval import Z_LOWER_90, wilson
 from assistant.items import Evidence, Item, Items
 from assistant.journal import Journal
 from assistant.plan import Plan, stand
 from assistant.review import AGAIN, GOOD, Reviews
 from assistant.settings import AssistantSettings
+from assistant.study import Watched
 from assistant.timeline import dates_of
 from ingest.shelf import Shelf
 from ingest.sync import sync
+from tests.scripted import Scripted
 from tests.test_blueprint import SMALL, written
 from tests.test_review import DAY, NOON, Clock
 from ui.cli import main
@@ -380,3 +382,31 @@ def test_todays_work_is_done_at_the_terminal_and_counts(notes: AssistantSettings
     assert rdma["state"] == "learning"
     assert told["answered_today"] == rdma["answered"] > 0
     assert Items.of(Shelf(notes).folder).active()[0].objective == "my-exam/rdma"
+
+
+def test_a_server_that_failed_does_not_use_an_objective_up(
+    notes: AssistantSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> object:
+        raise ServerFailed("http://127.0.0.1:1/v1", 500, "")
+
+    monkeypatch.setattr("ui.quiz.model_or_none", lambda _: Scripted(fail))
+    assert ask("plan", "my-exam", "--study", given="\n").exit_code == 1
+    assert Decisions(Journal.of(notes)).of("my-exam").used_up == {}
+    monkeypatch.setattr("ui.quiz.model_or_none", lambda _: Scripted(lambda _: {"items": []}))
+    assert "your notes give no more questions on it" in ask("plan", "my-exam", "--study", given="\n" * 9).stdout
+    assert Decisions(Journal.of(notes)).of("my-exam").used_up == {"rdma": 1}
+
+
+def test_a_model_that_failed_once_is_known_to_have() -> None:
+    def fail(said: str) -> dict[str, str]:
+        if said == "fail":
+            raise ServerFailed("http://127.0.0.1:1/v1", 500, "")
+        return {}
+
+    watched = Watched(Scripted(fail))
+    watched.complete([{"content": "work"}], schema={})
+    assert not watched.failed
+    with pytest.raises(ServerFailed):
+        watched.complete([{"content": "fail"}], schema={})
+    assert watched.failed

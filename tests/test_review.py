@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from fsrs import Card, Rating, Scheduler
 
-from assistant.errors import ClockWrong, JournalUnavailable, NotEnoughReviews
+from assistant.errors import ClockWrong, JournalUnavailable, NotEnoughReviews, OptimizerMissing
 from assistant.items import Items
 from assistant.journal import Journal
 from assistant.review import AGAIN, EASY, GOOD, HARD, Reviews, card_id
@@ -168,6 +168,18 @@ def test_too_few_reviews_are_not_fitted_to(tmp_path: Path) -> None:
     made = reviews(tmp_path)
     made.add(choice(), GOOD, correct=True)
     with pytest.raises(NotEnoughReviews, match="the log has 1 reviews, and 512 are needed"):
+        made.fit()
+
+
+def test_without_the_optimizer_one_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: object) -> None:
+        raise ImportError('Optimizer is not installed.\nInstall it with: pip install "fsrs[optimizer]"')
+
+    made = reviews(tmp_path)
+    monkeypatch.setattr("assistant.review.LEAST_TO_FIT", 1)
+    monkeypatch.setattr("fsrs.Optimizer", missing, raising=False)
+    made.add(choice(), GOOD, correct=True)
+    with pytest.raises(OptimizerMissing, match=r"not installed; run: .* -m pip install 'fsrs\[optimizer\]>=6,<7'$"):
         made.fit()
 
 

@@ -23,6 +23,7 @@ from ui.evaluate import evaluate
 from ui.exam import exam
 from ui.feedback import feedback
 from ui.group import Group
+from ui.journal import journal
 from ui.learners import learners
 from ui.log import log
 from ui.nightly import night_line, nightly
@@ -254,6 +255,7 @@ main.add_command(export)
 main.add_command(import_)
 main.add_command(exam)
 main.add_command(cert)
+main.add_command(journal)
 main.add_command(learners)
 main.add_command(log)
 main.add_command(plan)

@@ -8,7 +8,13 @@ import click
 from ui.show import line_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assistant.journal import Journal
     from assistant.progress import Progress
+    from assistant.review import Reviews
+    from ingest.shelf import Shelf
+    from ui.settings import UiSettings
 
 
 @click.command("log")
@@ -28,37 +34,69 @@ def log(week: bool, days: int | None, until: datetime.datetime | None, markdown:
       ask log --week --markdown > week-47.md
       ask log --days 30 --until 2026-11-30
     """
-    from assistant.blueprint import find
-    from assistant.decide import Decisions
-    from assistant.errors import BlueprintRejected, NoSuchPlan
-    from assistant.items import Items
     from assistant.journal import Journal
-    from assistant.progress import Followed, progress
     from assistant.review import Reviews
     from ui import open as opening
-    from ui.plan import opened
 
     if week and days:
         raise click.UsageError("--week is --days 7; give one of them")
     settings = opening.settings()
     shelf = opening.shelf(settings)
     journal = Journal.of(settings)
-    followed = []
-    for name in Decisions(journal).begun():
-        try:
-            blueprint = find(name, settings.home)
-        except (NoSuchPlan, BlueprintRejected) as error:
-            click.echo(f"left out: {line_of(str(error))}", err=True)
-            continue
-        followed.append(Followed(blueprint, opened(blueprint, shelf, settings)[0]))
     last = until.date() if until else datetime.date.today()
-    reviews = Reviews(journal, settings)
-    found = progress(journal, reviews, Items.of(shelf.folder).active(), followed, last=last, days=days or 7)
+    found = progress_of(
+        journal,
+        Reviews(journal, settings),
+        shelf,
+        settings,
+        last=last,
+        days=days or 7,
+        left_out=lambda why: click.echo(f"left out: {line_of(why)}", err=True),
+    )
     if as_json:
         told = {section.title: list(section.lines) for section in found.sections}
         opening.print_json({"first": str(found.first), "last": str(found.last), "sections": told})
     else:
         click.echo(markdown_of(found) if markdown else _text(found))
+
+
+def progress_of(
+    journal: "Journal",
+    reviews: "Reviews",
+    shelf: "Shelf",
+    settings: "UiSettings",
+    *,
+    last: datetime.date,
+    days: int = 7,
+    left_out: "Callable[[str], None]" = lambda _: None,
+) -> "Progress":
+    """Return what a learner did in the `days` that end with `last`, in all the plans that were begun.
+
+    Args:
+        journal: The learner's.
+        reviews: The same learner's.
+        shelf: The notes.
+        settings: What the user set.
+        last: The last day.
+        days: How many, at least 1.
+        left_out: Told why, where a plan that was begun is gone or broken.
+    """
+    from assistant.blueprint import find
+    from assistant.decide import Decisions
+    from assistant.errors import BlueprintRejected, NoSuchPlan
+    from assistant.items import Items
+    from assistant.progress import Followed, progress
+    from ui.plan import opened
+
+    followed = []
+    for name in Decisions(journal).begun():
+        try:
+            blueprint = find(name, settings.home)
+        except (NoSuchPlan, BlueprintRejected) as error:
+            left_out(str(error))
+            continue
+        followed.append(Followed(blueprint, opened(blueprint, shelf, settings)[0]))
+    return progress(journal, reviews, Items.of(shelf.folder).active(), followed, last=last, days=days)
 
 
 def _text(found: "Progress") -> str:

@@ -33,6 +33,7 @@ _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "m
 @click.option("--study", is_flag=True, help="Do today's work here: what is due, then new questions.")
 @click.option("--all", "everything", is_flag=True, help="Show every objective, phase and milestone.")
 @click.option("--no-llm", is_flag=True, help="With --study: make questions by rule; ask no model.")
+@click.option("--clock-is-right", is_flag=True, help="With --study: go on though the clock seems wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def plan(
     name: str,
@@ -44,6 +45,7 @@ def plan(
     study: bool,
     everything: bool,
     no_llm: bool,
+    clock_is_right: bool,
     as_json: bool,
 ) -> None:
     """Show where you stand in plan NAME, what to do today, and what is behind; without NAME, list the plans.
@@ -68,6 +70,8 @@ def plan(
     settings = opening.settings()
     journal = Journal.of(settings)
     decisions, reviews = Decisions(journal), Reviews(journal, settings)
+    if study and not clock_is_right:
+        reviews.check_clock()
     changes = any((start, exam, minutes, ticks, unticks))
     begun = decisions.begun()
     if not name and (changes or study or everything):
@@ -273,11 +277,10 @@ def _study(
 ) -> None:
     """Do today's work at the terminal."""
     from assistant.items import Item
-    from assistant.study import questions
+    from assistant.study import Watched, questions
     from ui.ask_item import Asking
     from ui.quiz import model_or_none
 
-    reviews.check_clock()
     model = (
         model_or_none(settings) if use_model and any(task.kind in ("quiz", "review") for task in plan.tasks) else None
     )
@@ -295,6 +298,7 @@ def _study(
             asking.close()
         elif task.kind == "quiz":
             asking = Asking(reviews, model, source="quiz")
+            watched = Watched(model) if model else None
             made = questions(
                 blueprint,
                 objectives[task.about],
@@ -304,13 +308,15 @@ def _study(
                 items,
                 wanted=task.count,
                 asked=reviews.asked(),
-                model=model,
+                model=watched,
             )
             for new in made:
                 if isinstance(new, Item) and not asking.ask(new):
                     return asking.close()
             asking.close()
-            if asking.asked < task.count:
+            if watched and watched.failed:
+                click.echo("the model server failed: there may be more questions the next time")
+            elif asking.asked < task.count:
                 decisions.used_up(blueprint.id, task.about, coverage.generation)
                 click.echo("your notes give no more questions on it")
         elif task.kind == "read" and not _read_on():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "--rewrite", is_flag=True, help="Verify or write anew what rests because its note has changed; ask nothing."
 )
 @click.option("--seed", default=0, help="Another number takes other parts of the notes first.")
+@click.option("--clock-is-right", is_flag=True, help="Go on though the clock seems wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print questions and answers as one JSON document; ask nothing.")
 def quiz(
     topic: tuple[str, ...],
@@ -37,6 +38,7 @@ def quiz(
     fresh: bool,
     rewrite: bool,
     seed: int,
+    clock_is_right: bool,
     as_json: bool,
 ) -> None:
     """Answer questions about the notes; each is bound to the words that bear it out.
@@ -80,6 +82,8 @@ def quiz(
         document: dict[str, Any] = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
         opening.print_json(document)
         return
+    if not clock_is_right:
+        reviews.check_clock()
     from ui.ask_item import Asking
 
     asking = Asking(reviews, model, source="quiz")

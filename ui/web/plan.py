@@ -10,11 +10,10 @@ from assistant.blueprint import find, named
 from assistant.decide import Decisions, Held
 from assistant.mastery import Reading, Standing
 from assistant.plan import Plan, Subject, stand
-from assistant.progress import Followed, progress
 from assistant.timeline import Mark, Stretch
 from assistant.today import Task
 from ingest.errors import StudyError
-from ui.log import markdown_of
+from ui.log import markdown_of, progress_of
 from ui.plan import how_far, opened, task_text, when
 from ui.web.desk import Desk
 from ui.web.parts import CLICKS, Event, learner_of
@@ -114,12 +113,8 @@ class PlanTab:
         """Return what was done in the last seven days, as Markdown."""
         desk, learner = self._desk, learner_of(request)
         try:
-            followed = []
-            for name in self._decisions(request).begun():
-                blueprint = find(name, desk.settings.home)
-                followed.append(Followed(blueprint, opened(blueprint, desk.shelf, desk.settings)[0]))
-            items, today = desk.items().active(), datetime.date.today()
-            found = progress(desk.journal(learner), desk.reviews(learner), items, followed, last=today, days=7)
+            today = datetime.date.today()
+            found = progress_of(desk.journal(learner), desk.reviews(learner), desk.shelf, desk.settings, last=today)
         except StudyError as error:
             return str(error)
         return markdown_of(found)
