@@ -77,10 +77,10 @@ def _scores(run: Run) -> Iterator[str]:
     for suite, scores in run.scores.items():
         for name, one in scores.items():
             better = "–" if name in NEITHER else "lower" if name in LOWER_IS_BETTER else "higher"
-            agreed = _safe(run.agreement(name))
+            agreed = "".join(f"; {_safe(told)}" for told in [run.agreement(name)] if told)
             yield (
                 f"<tr><td>{suite}<td>{_safe(name)}<td class=n>{one.value:.3f}"
-                f"<td class=n>{one.low:.3f} – {one.high:.3f}<td class=n>{one.n}<td>{better} {agreed}"
+                f"<td class=n>{one.low:.3f} – {one.high:.3f}<td class=n>{one.n}<td>{better}{agreed}"
             )
     yield "</table></div>"
 
@@ -93,20 +93,18 @@ def _belongs(one: Run, run: Run) -> bool:
 
 def _trends(run: Run, before: Sequence[Run]) -> Iterator[str]:
     """Yield each headline over time; of what a model writes, only what the same one wrote."""
-    series = list(reversed(before))
-    if len(series) < 2:
-        return
-    yield "<h2>Over time</h2><div class=plots>"
+    series, drawn = list(reversed(before)), []
     for suite, names in HEADLINES.items():
+        written = suite not in (RETRIEVAL, REFUSAL)
         for name in names:
-            written = suite not in (RETRIEVAL, REFUSAL)
             having = [
                 one for one in series if name in one.scores.get(suite, {}) and (one.model == run.model or not written)
             ]
             if len(having) > 1:
                 dates = [datetime.datetime.fromtimestamp(one.started).strftime("%m-%d %H:%M") for one in having]
-                yield draw.trend(f"{suite} {name}", dates, [one.scores[suite][name] for one in having])
-    yield "</div>"
+                drawn.append(draw.trend(f"{suite} {name}", dates, [one.scores[suite][name] for one in having]))
+    if drawn:
+        yield f"<h2>Over time</h2><div class=plots>{''.join(drawn)}</div>"
 
 
 def _by_kind(suite: str, rows: Sequence[Row]) -> Iterator[str]:
