@@ -51,7 +51,7 @@ class QualityTab:
             return failed(str(error)), gr.skip(), gr.skip()
         if not runs:
             return use, gr.update(choices=[], visible=False), _NONE
-        names = [(f"{Path(run.cases).stem}, {run.id[:8]} {run.id[9:13]}", run.id) for run in runs]
+        names = [(_name(run), run.id) for run in runs]
         return use, gr.update(choices=names, value=runs[0].id, visible=True), self.chosen(runs[0].id, request)
 
     def chosen(self, run: str, request: gr.Request) -> str:
@@ -68,6 +68,11 @@ class QualityTab:
         settings = self._desk.of(learner_of(request))
         with closing(Runs(settings.home.expanduser())) as runs:
             return visible(runs.last(RUNS), settings)
+
+
+def _name(run: Run) -> str:
+    cases, when = Path(run.cases), time.strftime("%d %b %Y, %H:%M", time.localtime(run.started))
+    return f"{when}: {cases.parent.name}/{cases.stem}" + (f", {run.model}" if run.model else "")
 
 
 def visible(runs: Sequence[Run], settings: UiSettings) -> list[Run]:
@@ -93,7 +98,7 @@ def use_html(desk: Desk, learner: str) -> str:
     rows = [
         ("Model", _model(desk)),
         ("Index", f"generation {ledger.generation}: {told}"),
-        ("Built with", ledger.built_with),
+        ("Built with", ledger.built_with or "nothing is indexed yet"),
         ("Last gate", last_gate(desk.of(learner))),
         *_answers(found),
     ]
