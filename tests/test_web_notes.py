@@ -99,6 +99,13 @@ def test_no_upload_replaces_a_note_or_leaves_the_folder(browser: Any, app: App, 
         (told,) = upload(page, file("..\\..\\evil.md", b"# Evil\n\nOutside.\n"))
         assert "now " in told
         page.wait_for_selector("#tree li:has-text('evil')")
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        page.wait_for_selector("#past p, #past ul", state="attached")
+        tab(page, "Notes")
+        assert upload(page, *(file(f"many {i}.md", b"# Many\n") for i in range(4)))[-1] == (
+            "many 3.md: not taken: at most 3 files at once"
+        )
         assert [path.name for path in app.notes.parent.rglob("*evil*") if not path.is_relative_to(app.notes)] == []
 
 

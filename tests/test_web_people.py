@@ -89,7 +89,6 @@ def test_when_a_session_ends_the_page_says_so_and_leads_to_the_log_in(
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog#ended:has-text('Your session has ended')")
         assert page.evaluate("document.activeElement.textContent") == "Log in again"
-        page.screenshot(path=str(tmp_path / "ended.png"))
         page.get_by_role("link", name="Log in again").click()
         page.fill("input[name=name]", "anna")
         page.fill("input[name=password]", "quite another one")
