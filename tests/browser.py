@@ -102,8 +102,19 @@ def ask(page: Any, question: str) -> Any:
 
 def tab(page: Any, name: str) -> None:
     """Go to a tab; on a narrow screen the last ones are behind a button."""
-    found = page.get_by_role("tab", name=name, exact=True)
+    named = re.compile(rf"^{name}( \(\d+\))?$")  # the tab of the reviews says how many are due
+    found = page.get_by_role("tab", name=named)
     if not found.is_visible():
         page.get_by_label("More tabs").click()
-        found = page.locator(".overflow-dropdown button", has_text=name)
+        found = page.locator(".overflow-dropdown button", has_text=named)
     found.click()
+
+
+def fits(page: Any) -> bool:
+    """Return whether nothing that is shown is cut off at the right."""
+    within: bool = page.evaluate(
+        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .hood')]"
+        ".concat([...document.querySelectorAll('.question, .plan, #tree')])"
+        ".filter(one => one.offsetParent).every(one => one.getBoundingClientRect().right <= innerWidth)"
+    )
+    return within

@@ -24,7 +24,7 @@ from ingest.sync import sync
 from tests.scripted import Scripted, choice, cloze, evidence, flashcard
 from ui.ask_item import when
 from ui.cli import main
-from ui.web.questions import iter_closing, question_html
+from ui.web.card import question_html
 from ui.web.round import Round, Supply
 
 GPU = "# GPUs\n\nA **warp** is a group of 32 threads that run together on one processor.\n"
@@ -158,10 +158,10 @@ def test_in_a_browser_a_button_is_a_position_and_what_is_no_answer_leaves_the_qu
 ) -> None:
     numbers = Item("mcq", "How many are there of them?", "16", evidence(), options=("2", "8", "4", "16"))
     steps = Item("ordering", "In which order does it start?", "2 1 3", evidence(), options=("b", "a", "c"))
-    of = Round(kept(settings), Supply(iter_closing([numbers, steps])), "quiz")
+    of = Round(kept(settings), Supply(iter([numbers, steps])), "quiz")
     of.next()
-    told = question_html(numbers, 1)
-    [fourth] = re.findall(r'data-given="([^"]*)" data-key="4"', told)
+    told = question_html(numbers, 1, of.step)
+    [fourth] = re.findall(r'data-given="([^"]*)" data-step="1" data-key="4"', told)
     assert of.answer(fourth) == Grade(True, "", "key")
     of.next()
     unread = of.answer("2 2")

@@ -1,10 +1,8 @@
 """The pages as a learner uses them, in a real browser: no error in the console, no request to another host."""
 
-import json
 import re
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,10 @@ from typing import Any
 import fpdf
 import pytest
 
-from assistant.items import Item, Items
-from assistant.journal import Journal
-from assistant.quiz import Wish, quiz
-from assistant.review import Reviews
-from assistant.settings import AssistantSettings
 from eval.cases import read_cases
 from ingest.shelf import Shelf
 from ingest.sync import sync
-from tests.browser import App, ask, opened, served, tab
+from tests.browser import App, ask, fits, opened, served, tab
 from tests.fake_openai import FakeServer
 
 pytestmark = pytest.mark.slow
@@ -57,25 +50,6 @@ def installation(place: Path, models: Path) -> tuple[Path, Path]:
 def app(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[App]:
     notes, home = installation(tmp_path_factory.mktemp("app"), models)
     with served(notes, home, STUDY_LLM_URL=NOBODY) as running:
-        yield running
-
-
-def fits(page: Any) -> bool:
-    """Return whether nothing that is shown is cut off at the right."""
-    within: bool = page.evaluate(
-        "[...document.querySelectorAll('.gradio-container, #tabs, #banner p, .turn, #bar, #panel, .hood')]"
-        ".concat([...document.querySelectorAll('.question, .plan, #tree')])"
-        ".filter(one => one.offsetParent).every(one => one.getBoundingClientRect().right <= innerWidth)"
-    )
-    return within
-
-
-@pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory, corpus_home: Path) -> Iterator[App]:
-    """The whole starter course, and a learner who has done nothing yet."""
-    home = tmp_path_factory.mktemp("course") / "home"
-    shutil.copytree(corpus_home, home, symlinks=True)
-    with served(CORPUS, home, STUDY_LLM_URL=NOBODY) as running:
         yield running
 
 
@@ -328,187 +302,9 @@ def test_stop_stops_the_model_and_keeps_what_was_written(browser: Any, modelled:
     assert model.disconnects == stopped + 1
 
 
-def answer_by_key(page: Any, card: str) -> str:
-    """Answer a question by keyboard, whatever its kind; return its text."""
-    question: str = page.locator(f"{card} h2").inner_text()
-    if page.locator(f"{card} .option").count():
-        page.keyboard.press("1")
-    elif page.locator(".typed textarea:visible, .typed input:visible").count():
-        page.wait_for_function("document.activeElement.matches('.typed textarea, .typed input')")
-        page.keyboard.type("no idea at all")
-        page.keyboard.press("Enter")
-    else:
-        page.keyboard.press("Space")
-    page.wait_for_selector(f"{card} .verdict")
-    return question
-
-
-def go_on_by_key(page: Any, card: str) -> None:
-    """Rate the answer where that is asked, and go on."""
-    if page.locator(f"{card} [data-do=rate]").count():
-        page.keyboard.press("3")
-    else:
-        page.keyboard.press("Enter")
-
-
-@WIDTHS
-def test_a_quiz_is_taken_by_keyboard_to_its_end(browser: Any, app: App, width: int) -> None:
-    card = "#quiz-card"
-    with opened(browser, app, width=width) as page:
-        tab(page, "Quiz")
-        page.get_by_label("Questions", exact=True).fill("3")
-        page.click("#quiz-start")
-        page.wait_for_selector(f"{card} h2")
-        asked = []
-        for number in range(3):
-            page.wait_for_selector(f"{card} h2 small:text-is('{number + 1}')")
-            assert page.locator(f"{card} .verdict").count() == 0
-            asked.append(answer_by_key(page, card))
-            assert page.locator("#quiz-source mark").count() == 1
-            assert (app.notes / page.locator(f"{card} .place").inner_text().split(" · ")[0]).exists()
-            go_on_by_key(page, card)
-        page.wait_for_selector(f"{card} h2:has-text('of 3 right')")
-        assert len(set(asked)) == 3
-
-
-def test_the_key_does_not_reach_the_browser_before_the_answer(browser: Any, app: App) -> None:
-    with opened(browser, app) as page:
-        tab(page, "Quiz")
-        page.click("#quiz-start")
-        page.wait_for_selector("#quiz-card h2 small")
-        question = page.locator("#quiz-card h2").inner_text().split(" ", 1)[1]
-        with sqlite3.connect(next(app.home.glob("items-*.db"))) as items:
-            rows = items.execute("SELECT item FROM items").fetchall()
-        (item,) = [found for (row,) in rows if (found := json.loads(row))["question"] in question]
-        shown = page.content()
-        assert item["evidence"]["quote"] not in shown
-        assert item["explanation"] not in shown
-        if not item["options"]:
-            assert item["answer"] not in page.locator("#quiz-card").inner_text().replace(item["question"], "")
-        assert page.locator("#quiz-card .right").count() == 0
-
-
-def test_what_is_due_is_reviewed_and_rated(browser: Any, modelled: App) -> None:
-    settings = AssistantSettings(home=modelled.home, notes=modelled.notes, llm_url=NOBODY)
-    shelf = Shelf(settings)
-    sync(shelf, wait=True)
-    items = Items.of(shelf.folder)
-    (item,) = [
-        one
-        for one in quiz(shelf, settings, items, Wish(1, kinds=frozenset({"mcq"}), fresh=True))
-        if isinstance(one, Item)
-    ]
-    reviews = Reviews(Journal.of(settings), settings)
-    for days in (60, 59):
-        reviews.add(item, 3, correct=True, at=time.time() - days * 86400)
-    with opened(browser, modelled) as page:
-        tab(page, "Review")
-        page.wait_for_selector("#due:has-text('1 due now.')")
-        page.click("#review-start")
-        page.wait_for_selector(f"#review-card h2:has-text({json.dumps(item.question, ensure_ascii=False)})")
-        page.keyboard.press(str(item.key + 1))
-        page.wait_for_selector("#review-card .verdict:has-text('Right.')")
-        assert page.locator("#review-source mark").inner_text() == item.evidence.quote
-        page.keyboard.press("4")
-        page.wait_for_selector("#review-card h2:has-text('1 of 1 right')")
-        page.wait_for_selector("#due:has-text('Nothing is due. Next: in')")
-    assert [(one.rating, one.correct, one.source) for one in reviews.log(item.id)][-1] == (4, True, "review")
-
-
 def test_an_answer_becomes_the_topic_of_a_quiz(browser: Any, app: App) -> None:
     with opened(browser, app) as page:
         turn = ask(page, FSDP)
         turn.get_by_role("button", name="Quiz me on this").click()
         page.wait_for_selector("#quiz-card h2 small")
         assert page.input_value("#quiz-topic textarea, #quiz-topic input") == FSDP
-
-
-@WIDTHS
-def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, course: App, width: int) -> None:
-    with opened(browser, course, width=width) as page:
-        tab(page, "Plan")
-        page.wait_for_selector("#plan-page .plan")
-        page.locator("#plan-name input").click()
-        page.get_by_role("option", name=re.compile("AI Infrastructure and Operations")).click()
-        page.wait_for_selector("#plan-page h2:has-text('AI Infrastructure and Operations')")
-        assert page.locator("#plan-page .heat li").count() == 21
-        assert page.locator("#plan-page .phase").count() == 3
-        assert fits(page)
-        page.locator("#plan-page .tasks [data-do=note]").first.click()
-        page.wait_for_selector("#plan-source .text")
-        page.locator("#plan-page .tasks [data-do=quiz]").first.click()
-        page.wait_for_selector("#quiz-card h2 small")
-
-
-def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, course: App) -> None:
-    with opened(browser, course) as page:
-        tab(page, "Plan")
-        page.wait_for_selector("#plan-page .plan")
-        page.get_by_role("button", name="Dates and minutes").click()
-        page.get_by_label("Begun on").fill("2026-11-01")
-        page.get_by_label("Exam on").fill("soon")
-        page.get_by_role("button", name="Keep", exact=True).click()
-        page.wait_for_selector("#plan-told:has-text('dates are written like 2027-02-01')")
-        page.get_by_label("Exam on").fill("2099-01-01")
-        page.get_by_role("button", name="Keep", exact=True).click()
-        page.wait_for_selector("#plan-page:has-text('2099-01-01')")
-        page.locator("#plan-page .phase:not([open]) summary").first.click()
-        page.locator("#plan-page .phase[open] [role=checkbox]").first.click()
-        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
-        page.reload()
-        page.wait_for_selector("#question textarea")
-        tab(page, "Plan")
-        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
-        assert "2099-01-01" in page.locator("#plan-page").inner_text()
-        page.get_by_role("button", name="The week’s log").click()
-        page.get_by_role("button", name="Write it").click()
-        page.wait_for_function("document.querySelector('#week textarea').value.startsWith('# Progress, ')")
-
-
-def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, course: App) -> None:
-    card = "#exam-card"
-    with opened(browser, course) as page:
-        tab(page, "Exam")
-        page.get_by_label("Questions (0: as the real one)").fill("4")
-        page.keyboard.press("Tab")
-        page.wait_for_timeout(300)
-        page.click("#exam-start")
-        page.wait_for_selector(f"{card} h2 small", timeout=60_000)
-        of = int(re.findall(r"0 of (\d+) answered", page.locator(f"{card} .clock").inner_text())[0])
-        assert of >= 2
-
-        def answer(number: int) -> None:
-            if page.locator(f"{card} .option").count():
-                page.keyboard.press("1")
-            else:
-                page.fill("#exam-answer textarea, #exam-answer input", "1 2 3 4")
-                page.keyboard.press("Enter")
-            page.wait_for_selector(f"{card}:has-text('{number} of {of} answered'), {card} h2:has-text('of {of} right')")
-            assert page.locator(f"{card} .verdict").count() == 0
-
-        answer(1)
-        page.reload()
-        page.wait_for_selector("#question textarea")
-        tab(page, "Exam")
-        page.click("#exam-resume")
-        page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
-        for number in range(2, of + 1):
-            answer(number)
-        page.wait_for_selector(f"{card} h2:has-text('of {of} right')")
-        assert page.locator(f"{card} tbody tr").count() == 4
-        if page.locator(f"{card} [data-do=miss]").count():
-            page.locator(f"{card} [data-do=miss]").first.click()
-            page.wait_for_selector("#exam-source mark")
-
-
-def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
-    with opened(browser, course) as page:
-        tab(page, "Exam")
-        page.get_by_label("Questions (0: as the real one)").fill("4")
-        page.get_by_label("Minutes (0: in proportion)").fill("0.05")
-        page.keyboard.press("Tab")
-        page.wait_for_timeout(300)
-        page.click("#exam-start")
-        page.wait_for_selector("#exam-card [role=timer]", timeout=60_000)
-        page.wait_for_selector("#exam-card h2:has-text('right')")
-        assert "the time is up" in page.locator("#exam-card").inner_text()

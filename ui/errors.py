@@ -6,6 +6,7 @@ StudyError                  (ingest.errors)
 ├── UsersNeeded             an address that others can reach, and nobody may log in
 ├── TooManyQuestions        a learner, or all of them, ask more at once than is answered at once
 ├── Nameless                a page whose learner is not known
+├── QuestionsFailed         no further question could be made, for a reason that is nobody's mistake but ours
 └── UserRejected            a user can't be added, or is not there
 """
 
@@ -50,6 +51,13 @@ class Nameless(StudyError):
 
     def __init__(self) -> None:
         super().__init__("this page does not know whose it is any more; load it again")
+
+
+class QuestionsFailed(StudyError):
+    """No further question could be made."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no further question could be made ({reason}); your answers are kept: start again")
 
 
 class UserRejected(StudyError):

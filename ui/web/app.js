@@ -53,11 +53,12 @@ window.study = {
     };
     navigator.clipboard.writeText(button.dataset.text).then(() => done('Copied'), () => done('Copying is not allowed here'));
   },
-  // Marks the source that is open.
+  // Remembers what opens a source, and marks it.
   pressed(button) {
-    if (button.dataset.do !== 'source') return;
+    if (!['source', 'passage', 'note', 'miss'].includes(button.dataset.do)) return;
+    this.opener = button;
     document.querySelectorAll('.chip.open').forEach(other => other.classList.remove('open'));
-    button.classList.add('open');
+    if (button.classList.contains('chip')) button.classList.add('open');
   },
   // Brings an answer that begins into view; who scrolls away meanwhile is left alone.
   follow(live) {
@@ -74,25 +75,39 @@ window.study = {
       folder.addEventListener('toggle', () => this.folders.set(path, folder.open));
     }
   },
-  // Leads from a source back to the sentence that it stands behind.
+  // Leads from a source back to what opened it.
   back() {
-    const chip = document.querySelector('.chip.open');
-    if (chip) { chip.scrollIntoView({ block: 'center' }); chip.focus(); }
+    const opener = this.opener && this.opener.isConnected ? this.opener : document.querySelector('.chip.open');
+    if (opener) { opener.scrollIntoView({ block: 'center' }); opener.focus({ preventScroll: true }); }
   },
   // Shows the quote that was opened: within its box, and on a narrow screen the box within the page.
-  reveal(panel) {
+  reveal(panel, page = true) {
     const quote = panel.querySelector('#quote');
-    if (!quote) return;
-    const box = quote.closest('.text');
-    box.scrollTop = quote.offsetTop - box.offsetTop - box.clientHeight / 3;
-    if (matchMedia('(max-width: 860px)').matches) panel.scrollIntoView({ block: 'start' });
+    const box = (quote || panel).closest('.text');
+    if (box) box.scrollTop = quote.offsetTop - box.offsetTop - box.clientHeight / 3;
+    if (page && panel.querySelector('.text, img.page') && matchMedia('(max-width: 860px)').matches) {
+      panel.scrollIntoView({ block: 'start' });
+    }
   },
-  // The question on a card was replaced: the keyboard goes where its answer belongs.
+  // Shows the passage beside a question.
+  beside(button) {
+    this.opener = button;
+    const panel = button.closest('.questions').querySelector('.beside');
+    panel.scrollIntoView({ block: 'start' });
+    (panel.querySelector('.text') || panel).focus({ preventScroll: true });
+  },
+  // The question on a card was replaced: the keyboard goes where its answer belongs, else to what is to be read.
   turned(card) {
     setTimeout(() => {
+      if (!card.offsetParent) return;
       const box = card.closest('.questions').querySelector('.typed textarea, .typed input');
-      if (box && box.offsetParent) box.focus();
-      else if (document.activeElement && document.activeElement.matches('textarea, input')) document.activeElement.blur();
+      const read = box && box.offsetParent ? box : card.querySelector('[tabindex="-1"]');
+      if (!read) return;
+      read.focus({ preventScroll: true });
+      const place = read.getBoundingClientRect();
+      if (place.top < 0 || place.bottom > innerHeight) {
+        (card.querySelector('.verdict') || card).scrollIntoView({ block: card.querySelector('.verdict') ? 'center' : 'start' });
+      }
     }, 60);
   },
 };
@@ -127,14 +142,17 @@ setInterval(() => {
   }
 }, 500);
 
-// 1–4, Enter and space press what they are written on, unless something is being typed.
+// 1–4, Enter and space press what they are written on, where the keyboard is on the card or nowhere: on a button, a tab
+// or a field they do what they always do.
 document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const card = [...document.querySelectorAll('.card')].find(one => one.offsetParent);
   const key = event.key === 'Enter' || event.key === ' ' ? 'enter' : event.key;
-  const focused = event.target.closest('button');
-  if (key === 'enter' && focused && card && card.contains(focused)) return;  // it presses what it stands on
-  const button = card && /^([1-9]|enter)$/.test(key) && card.querySelector(`[data-key="${key}"]`);
+  if (!card || !/^([1-9]|enter)$/.test(key)) return;
+  const free = event.target === document.body || (key !== 'enter' && event.target.matches('[role=tab]'));
+  if (!free && !card.contains(event.target)) return;
+  if (key === 'enter' && event.target.closest('button, a, summary, [role=button]')) return;
+  const button = card.querySelector(`[data-key~="${key}"]`);
   if (!button) return;
   event.preventDefault();
   button.click();

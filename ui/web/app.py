@@ -32,6 +32,8 @@ THEME = gr.themes.Base(
     body_text_color_subdued_dark="*neutral_300",
     color_accent="*primary_700",
 )
+MINUTE = 60.0
+"""Seconds between two looks at what is due while the page is open."""
 CSS = (_HERE / "style.css").read_text(encoding="utf-8")
 
 
@@ -45,10 +47,10 @@ def build(desk: Desk) -> gr.Blocks:
             with gr.Tab("Quiz", id="quiz"):
                 quiz = QuizTab(desk)
             with gr.Tab("Review", id="review") as reviewing:
-                review = ReviewTab(desk)
+                review = ReviewTab(desk, reviewing)
             with gr.Tab("Plan", id="plan-tab") as planning:
                 plan = PlanTab(desk)
-            with gr.Tab("Exam", id="exam-tab") as sitting:
+            with gr.Tab("Exam", id="exam-tab"):
                 exam = ExamTab(desk)
             with gr.Tab("Notes", id="notes-tab"):
                 notes = NotesTab(desk)
@@ -57,15 +59,17 @@ def build(desk: Desk) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         for part in (ask.log, ask.live):
             part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
-                quiz.start, [quiz.topic, quiz.course, quiz.count], quiz.shown, **quiet
+                quiz.start, quiz.asked_for, quiz.shown, **quiet
             )
         plan.page.submit(lambda: gr.update(selected="quiz"), None, [tabs], **quiet)
         plan.page.submit(quiz.start_about, None, quiz.shown, **quiet)
-        sitting.select(exam.load, [exam.plan], [exam.plan], **quiet)
         planning.select(plan.load, [plan.name], plan.outputs, **quiet)
-        reviewing.select(review.count, None, [review.due], **quiet)
+        reviewing.select(review.count, None, review.counted, **quiet)
         judging.select(quality.load, None, quality.outputs, **quiet)
-        page.load(quiz.load, None, [quiz.course], **quiet)
+        page.load(quiz.load, None, [quiz.course, *quiz.shown], **quiet)
+        page.load(review.questions.load, None, review.shown, **quiet)
+        page.load(exam.load, [exam.plan], [exam.plan, *exam.shown], **quiet)
+        gr.on([page.load, gr.Timer(MINUTE).tick], review.count, None, review.counted, **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
         page.load(
             notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **quiet

@@ -1,27 +1,51 @@
 """The Exam tab: a plan's blueprint, a clock, no word of right or wrong before the end; each answer is kept at once."""
 
-from collections.abc import Iterator
-from typing import Any
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from assistant.blueprint import find, named
-from assistant.compose import begin
-from assistant.errors import ExamOver, NoExam
+from assistant.errors import BlueprintRejected, ExamOver, NoExam
 from assistant.exam import Exam, Miss, Part, Result
 from ingest.errors import StudyError
 from ui.plan import opened
+from ui.web.card import Card, question_html
 from ui.web.desk import Desk
-from ui.web.parts import KEYS, Event, learner_of
-from ui.web.questions import HINTS, TYPED, question_html
-from ui.web.render import escaped, failed
+from ui.web.parts import CLICKS, Event, drawn, first_sync, learner_of
+from ui.web.render import escaped, failed, remark
 from ui.web.source import source_html
 
+if TYPE_CHECKING:
+    from assistant.compose import Begun
+
+HISTORY = 10
+"""Exams that are listed."""
+LOOK = 0.5
+"""Seconds between two looks at the questions that are being made."""
 _EMPTY = (
-    '<section class="question empty"><p>Questions in the proportions of the blueprint, against the clock. Nothing '
-    "tells what is right before the end; what you miss comes back in Review.</p></section>"
+    "Questions in the proportions of the blueprint, against the clock. Nothing tells what is right before the end; "
+    "what you miss comes back in Review."
 )
-_SIDE = '<section class="source empty"><p>After the exam, the passages behind your misses open here.</p></section>'
+_SIDE = "After the exam, the passages behind your misses open here."
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass
+class Sitting:
+    """A learner's exam while the app runs: its clock goes on though the page is loaded again."""
+
+    exam: Exam
+    told: Sequence[str] = ()
+    """What it lacks, a line each."""
+    step: int = 0
+    """Counts what was done: what a page shows of an earlier step can do nothing any more."""
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    """Held by who takes a step."""
 
 
 class ExamTab:
@@ -29,145 +53,288 @@ class ExamTab:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.exam = gr.State(None)
-        with gr.Row(elem_classes="questions"):
-            with gr.Column(scale=3):
-                with gr.Row(elem_classes="start"):
-                    self.plan = gr.Dropdown([], label="Plan", scale=3, min_width=180, elem_id="exam-plan")
-                    self.count = gr.Number(
-                        0, label="Questions (0: as the real one)", minimum=0, maximum=500, precision=0, min_width=120
-                    )
-                    self.minutes = gr.Number(
-                        0, label="Minutes (0: in proportion)", minimum=0, maximum=600, min_width=120
-                    )
-                    self.go = gr.Button("Start", variant="primary", min_width=90, elem_id="exam-start")
-                    self.again = gr.Button("Go on", min_width=90, elem_id="exam-resume")
-                self.card = gr.HTML(_EMPTY, elem_id="exam-card", elem_classes="card", js_on_load=KEYS)
-                with gr.Row(visible=False, elem_classes="typed") as self.typing:
-                    self.box = gr.Textbox(label="Your answer", scale=4, elem_id="exam-answer")
-                    self.give = gr.Button("Answer", variant="primary", scale=1, min_width=90)
-            with gr.Column(scale=2, elem_classes="beside"):
-                self.side = gr.HTML(_SIDE, elem_id="exam-source")
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        shown = [self.card, self.typing, self.box, self.side, self.exam]
-        self.go.click(self.start, [self.plan, self.count, self.minutes], shown, **quiet)
-        self.again.click(self.resume, None, shown, **quiet)
-        self.card.select(self.pressed, [self.exam], shown, **quiet)
-        gr.on([self.box.submit, self.give.click], self.typed, [self.box, self.exam], shown, **quiet)
+        self._sittings: dict[str, Sitting] = {}
+        self.card = Card("exam", self._lay_start, _EMPTY, _SIDE)
+        with gr.Accordion("Exams that you took", open=False):
+            self.past = gr.HTML(elem_id="exams", js_on_load=CLICKS)
+        self.shown = [*self.card.shown, self.again, self.past]
+        self.go.click(self.start, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
+        self.again.click(self.resume, None, self.shown, **_QUIET)
+        self.card.html.select(self.pressed, None, self.shown, **_QUIET)
+        self.past.select(self.opened, None, self.shown, **_QUIET)
+        gr.on(
+            [self.card.box.submit, self.card.give.click],
+            self.typed,
+            [self.card.box, self.card.step],
+            self.shown,
+            **_QUIET,
+        )
 
-    def load(self, chosen: str | None, request: gr.Request) -> Any:
-        """Return the plans, one of them chosen."""
-        home = self._desk.settings.home
+    def _lay_start(self) -> None:
+        """Which plan, how many questions, how long."""
+        self.plan = gr.Dropdown([], label="Plan", elem_id="exam-plan")
+        with gr.Row(elem_classes="start"):
+            self.count = gr.Number(
+                label="Questions",
+                elem_id="exam-count",
+                placeholder="as the real one",
+                minimum=1,
+                maximum=500,
+                precision=0,
+                min_width=110,
+            )
+            self.minutes = gr.Number(
+                label="Minutes",
+                elem_id="exam-minutes",
+                placeholder="in proportion",
+                minimum=0,
+                maximum=600,
+                min_width=110,
+            )
+            self.go = gr.Button("Start", variant="primary", min_width=90, elem_id="exam-start")
+            self.again = gr.Button("Go on", visible=False, min_width=90, elem_id="exam-resume")
+
+    # ------------------------------------------------------------------------------------------------- beginning
+
+    def load(self, chosen: str | None, request: gr.Request) -> dict[Any, Any]:
+        """Show the plans, one of them chosen, the exam that goes on, and those that were taken."""
+        home, choices = self._desk.settings.home, []
+        for name in named(home):
+            try:
+                choices.append((find(name, home).title, name))
+            except BlueprintRejected:  # the Plan tab says what is wrong with it
+                continue
+        names = [name for _, name in choices]
+        first = chosen if chosen in names else "nca-aiio" if "nca-aiio" in names else next(iter(names), None)
+        shown: dict[Any, Any] = {self.plan: gr.update(choices=choices, value=first)}
         try:
-            choices = [(find(name, home).title, name) for name in named(home)]
-        except StudyError:
-            choices = [(name, name) for name in named(home)]
-        return gr.update(choices=choices, value=chosen or "nca-aiio")
+            return shown | self._around(request) | self._restored(request)
+        except StudyError as error:
+            return shown | self.card.plain(failed(str(error)))
 
-    def start(self, plan: str, count: float, minutes: float, request: gr.Request) -> Iterator[dict[Any, Any]]:
+    def _restored(self, request: gr.Request) -> dict[Any, Any]:
+        """Show the exam in which the learner is, if any."""
+        sitting = self._sittings.get(learner_of(request))
+        if sitting is None or sitting.exam.over:
+            return {}
+        with sitting.lock:
+            return self._show(sitting, request)
+
+    def _around(self, request: gr.Request) -> dict[Any, Any]:
+        """Show whether an exam waits to be gone on with, and those that were taken."""
+        learner = learner_of(request)
+        reviews, sitting = self._desk.reviews(learner), self._sittings.get(learner)
+        waits = "Go on"
+        try:
+            left = None if sitting and not sitting.exam.over else Exam.resume(reviews)
+        except NoExam:
+            left = None
+        if left:
+            waits = f"Go on: {left.answered} of {len(left.questions)} answered, {clock(left.time_left)} left"
+        past = Exam.every(reviews, 0, reviews.now())[-HISTORY:]
+        return {
+            self.again: gr.update(visible=bool(left), value=waits),
+            self.past: past_html([one.result() for one in reversed(past)]),
+        }
+
+    def start(self, plan: str, count: float | None, minutes: float | None, request: gr.Request) -> Iterator[Any]:
         """Choose the questions, and begin."""
-        desk = self._desk
-        yield {self.card: '<p class="doing" role="status">Choosing questions …</p>', self.side: _SIDE}
         try:
-            reviews = desk.reviews(learner_of(request))
-            reviews.check_clock()
+            for told in first_sync(self._desk):
+                yield self.card.plain(told)
+            yield self.card.doing("Choosing questions …")
+            made: list[int] = [0]
+            with ThreadPoolExecutor(1, "exam") as pool:
+                wait = pool.submit(self._begin, plan, int(count or 0), float(minutes or 0), request, made)
+                before = 0
+                while not wait.done():
+                    time.sleep(LOOK)
+                    if made[0] != before:
+                        before = made[0]
+                        yield self.card.doing(f"Choosing questions … {before} new ones made")
+                begun = wait.result()
+            sitting = Sitting(begun.exam, begun.told())
+            self._sittings[learner_of(request)] = sitting
+            with sitting.lock:
+                yield self._show(sitting, request) | {self.again: gr.update(visible=False)}
+        except StudyError as error:
+            yield self.card.plain(failed(str(error)))
+        except Exception as error:  # a fault of ours: who waits must hear of it
+            yield self.card.plain(failed(f"The exam could not begin ({type(error).__name__}: {error})."))
+            raise
+
+    def _begin(self, plan: str, count: int, minutes: float, request: gr.Request, made: list[int]) -> "Begun":
+        from assistant.compose import begin
+        from assistant.llm import Absent
+
+        def tell(number: int) -> None:
+            made[0] = number
+
+        desk, learner = self._desk, learner_of(request)
+        reviews = desk.reviews(learner)
+        reviews.check_clock()
+        with desk.seat(learner):
             blueprint = find(plan, desk.settings.home)
             coverage, items = opened(blueprint, desk.shelf, desk.settings)
-            begun = begin(
-                reviews,
-                blueprint,
-                coverage,
-                desk.shelf,
-                desk.settings,
-                items,
-                n=int(count or 0),
-                minutes=float(minutes or 0),
+            found = desk.model()
+            model = None if isinstance(found, Absent) else found
+            shelf, settings = desk.shelf, desk.settings
+            return begin(
+                *(reviews, blueprint, coverage, shelf, settings, items),
+                n=count,
+                minutes=minutes,
+                model=model,
+                tell=tell,
             )
-            yield self._show(begun.exam)
-        except StudyError as error:
-            yield {self.card: failed(str(error)), self.exam: None}
 
     def resume(self, request: gr.Request) -> dict[Any, Any]:
         """Go on with the exam that was left."""
+        learner = learner_of(request)
         try:
-            return self._show(Exam.resume(self._desk.reviews(learner_of(request))))
-        except NoExam:
-            return {self.card: '<section class="question empty"><p>No exam waits to be gone on with.</p></section>'}
+            sitting = Sitting(Exam.resume(self._desk.reviews(learner)))
+            self._sittings[learner] = sitting
+            with sitting.lock:
+                return self._show(sitting, request) | {self.again: gr.update(visible=False)}
         except StudyError as error:
-            return {self.card: failed(str(error))}
+            return self.card.plain(failed(str(error)))
 
-    def typed(self, given: str, exam: Exam | None) -> dict[Any, Any]:
+    def opened(self, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        """Show the result of an exam that was taken."""
+        learner = learner_of(request)
+        reviews, sitting = self._desk.reviews(learner), self._sittings.get(learner)
+        if sitting and not sitting.exam.over:
+            return {self.card.step: sitting.step}  # an exam goes on: nothing takes its place
+        wanted = Event(event).text("exam")
+        found = next((one for one in Exam.every(reviews, 0, reviews.now()) if one.id == wanted), None)
+        if found is None:
+            return {self.card.step: 0}
+        self._sittings[learner] = Sitting(found)
+        return self.card.empty() | self.card.plain(result_html(found.result()))
+
+    # ------------------------------------------------------------------------------------------------- answering
+
+    def typed(self, given: str, step: int, request: gr.Request) -> dict[Any, Any]:
         """Keep what was typed."""
-        return self._answer(exam, given) if exam else {self.exam: None}
+        return self._act("answer", step, request, given=given)
 
-    def pressed(self, event: gr.EventData, exam: Exam | None) -> dict[Any, Any]:
+    def pressed(self, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         """Do what a button of the exam says."""
         pressed = Event(event)
-        if exam is None:
-            return {self.exam: None}
-        if pressed.action == "answer":
-            return self._answer(exam, pressed.text("given"))
-        if pressed.action == "skip" and not exam.over and exam.next():
-            exam.skip()
-        elif pressed.action == "end":
-            exam.finish()
-        elif pressed.action == "miss":
-            miss = next((one for one in exam.result().misses if one.number == pressed.number("n")), None)
-            return {self.side: source_html(self._desk.shelf, _cited(miss, exam)) if miss else _SIDE}
-        return self._show(exam)
+        return self._act(
+            pressed.action, pressed.number("step"), request, given=pressed.text("given"), number=pressed.number("n")
+        )
 
-    def _answer(self, exam: Exam, given: str) -> dict[Any, Any]:
-        try:
-            if given.strip():
-                exam.answer(given)
-        except ExamOver:
-            pass  # the time was up; the result says so
-        except StudyError as error:
-            return {self.card: failed(str(error)), self.exam: exam}
-        return self._show(exam)
+    def _act(self, action: str, step: int, request: gr.Request, *, given: str = "", number: int = 0) -> dict[Any, Any]:
+        learner = learner_of(request)
+        sitting = self._sittings.get(learner)
+        if sitting is None:
+            return self.card.empty("The app was started anew: press “Go on”.") | self._around(request)
+        with sitting.lock:
+            exam, told = sitting.exam, ""
+            try:
+                if action == "miss":
+                    return {self.card.side: self._passage(exam, number, learner)}
+                if action == "overrule":
+                    exam.overrule(number)
+                elif exam.over or (step != sitting.step and action != "look"):
+                    pass  # pressed twice, or in a page that shows what was there before
+                elif action == "answer":
+                    if not given.strip() or not exam.answer(given):
+                        told = "That is no answer to this question. “Later” puts it off."
+                elif action == "skip" and exam.next():
+                    exam.skip()
+                elif action == "end":
+                    return self._show(sitting, request, sure=False)
+                elif action == "sure":
+                    exam.finish()
+                elif action == "pause":
+                    del self._sittings[learner]
+                    paused = "The clock stands still, and each answer is kept. “Go on” shows the next question."
+                    return self.card.empty(paused) | self._around(request)
+            except ExamOver:
+                pass  # the time was up; the result says so
+            except StudyError as error:
+                return self.card.plain(failed(str(error)))
+            return self._show(sitting, request, told)
 
-    def _show(self, exam: Exam) -> dict[Any, Any]:
+    def _show(self, sitting: Sitting, request: gr.Request, told: str = "", *, sure: bool = True) -> dict[Any, Any]:
+        """Show the next question, or the result."""
+        exam = sitting.exam
         item = exam.next()
+        sitting.step += 1
         if item is None:
-            shown, typed = result_html(exam.result()), False
-        else:
-            typed = item.kind in TYPED
-            left = int(exam.time_left)
-            head = (
-                f'<p class="clock"><span>{exam.answered} of {len(exam.questions)} answered</span> '
-                f'<span role="timer" data-left="{left}">{left // 60}:{left % 60:02} left</span></p>'
-            )
-            tools = (
-                '<div class="rate"><button type="button" class="button" data-do="skip">Later</button>'
-                '<button type="button" class="button" data-do="end">End the exam</button>'
-                '<button type="button" hidden data-do="look" class="up">The time is up</button></div>'
-            )
-            shown = head + question_html(item, exam.number) + tools
-        hint = HINTS.get(item.kind, "Your answer") if item else "Your answer"
-        return {
-            self.card: shown,
-            self.typing: gr.update(visible=typed),
-            self.box: gr.update(value="", label=hint),
-            self.exam: exam,
-        }
+            return self.card.plain(result_html(exam.result())) | self._around(request)
+        lacks = "" if exam.answered else "".join(map(remark, sitting.told))
+        asked = question_html(item, exam.number, sitting.step, told)
+        html = head_html(exam) + lacks + asked + tools_html(sitting, sure)
+        return self.card.question(item, html, sitting.step)
+
+    def _passage(self, exam: Exam, number: int, learner: str) -> str:
+        """Return the passage behind a miss."""
+        miss = next((one for one in exam.result().misses if one.number == number), None)
+        if miss is None or not exam.over:
+            return self.card.nothing
+        return drawn(self._desk, learner, lambda: source_html(self._desk.shelf, _cited(miss, exam)))
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def head_html(exam: Exam) -> str:
+    """Return how far an exam is, and the time that is left."""
+    left = int(exam.time_left)
+    return (
+        f'<p class="clock"><span>{exam.answered} of {len(exam.questions)} answered</span> '
+        f'<span role="timer" data-left="{left}">{clock(left)} left</span></p>'
+    )
+
+
+def tools_html(sitting: Sitting, sure: bool) -> str:
+    """Return the buttons beneath a question; `sure` is false where the learner is asked whether the exam shall end."""
+    step, left = sitting.step, len(sitting.exam.questions) - sitting.exam.answered
+
+    def button(what: str, name: str) -> str:
+        return f'<button type="button" class="button" data-do="{what}" data-step="{step}">{name}</button>'
+
+    if not sure:
+        asked = f"<p>{left} not answered: they count as wrong. End the exam?</p>"
+        return f'<div class="rate" role="alert">{asked}{button("sure", "Yes, end it")}{button("look", "No")}</div>'
+    later = button("skip", "Later") if left > 1 else ""
+    return (
+        f'<div class="rate">{later}{button("pause", "Pause")}{button("end", "End the exam")}'
+        '<button type="button" hidden data-do="look" class="up">The time is up</button></div>'
+    )
 
 
 def result_html(result: Result) -> str:
     """Return how an exam went: score by domain with its interval, and every miss."""
     rows = "".join(_row(part.title, part) for part in result.domains) + _row("All", result.whole)
-    misses = "".join(
-        f'<li><button type="button" class="link" data-do="miss" data-n="{one.number}">{escaped(one.question)}</button>'
-        f"<br><small>{_said(one)}; right: {escaped(one.answer)}</small></li>"
-        for one in result.misses
-    )
+    misses = "".join(_miss(one) for one in result.misses)
     missed = f"<h3>Missed</h3><ol>{misses}</ol>" if misses else "<p>Nothing missed.</p>"
     spent = f"{result.took_s / 60:.0f} of {result.minutes:.0f} minutes"
     return (
-        f'<section class="question" role="status"><h2>{result.whole.right} of {result.whole.asked} right</h2>'
-        f"<p>{escaped(result.title)}; {spent}; {escaped(result.ended)}.</p>"
+        f'<section class="question" role="status"><h2 tabindex="-1">{result.whole.right} of {result.whole.asked} right'
+        f"</h2><p>{escaped(result.title)}; {spent}; {escaped(result.ended)}.</p>"
         '<div class="wide"><table class="use"><thead><tr><th>Domain</th><th>Weight</th><th>Right</th><th>95 % interval'
         f"</th></tr></thead><tbody>{rows}</tbody></table></div>{missed}</section>"
     )
+
+
+def past_html(results: Sequence[Result]) -> str:
+    """Return the exams that were taken, the last one first."""
+    rows = "".join(
+        f'<tr><td><button type="button" class="link" data-do="exam" data-exam="{escaped(one.id)}">'
+        f"{time.strftime('%d %b %Y', time.localtime(one.begun))}</button></td><td>{escaped(one.title)}</td>"
+        f"<td>{one.whole.right} of {one.whole.asked} ({one.whole.share:.0%})</td>"
+        f"<td>{one.whole.low:.0%} – {one.whole.high:.0%}</td></tr>"
+        for one in results
+    )
+    if not rows:
+        return remark("None yet.")
+    head = "<thead><tr><th>Day</th><th>Plan</th><th>Right</th><th>95 % interval</th></tr></thead>"
+    return f'<div class="wide"><table class="use">{head}<tbody>{rows}</tbody></table></div>'
 
 
 def _row(title: str, part: Part) -> str:
@@ -177,8 +344,17 @@ def _row(title: str, part: Part) -> str:
     )
 
 
-def _said(miss: Miss) -> str:
-    return f"You said: {escaped(miss.given)}" if miss.answered else "Not answered"
+def _miss(miss: Miss) -> str:
+    said = f"You said: {escaped(miss.given)}" if miss.answered else "Not answered"
+    after_all = (
+        f'<br><button type="button" class="button" data-do="overrule" data-n="{miss.number}">I was right</button>'
+        if miss.answered
+        else ""
+    )
+    return (
+        f'<li><button type="button" class="link" data-do="miss" data-n="{miss.number}">{escaped(miss.question)}'
+        f"</button><br><small>{said}; right: {escaped(miss.answer)}</small>{after_all}</li>"
+    )
 
 
 def _cited(miss: Miss, exam: Exam) -> dict[str, Any]:

@@ -1,11 +1,21 @@
-"""What the tabs share: how a button in their HTML reaches Python."""
+"""What the tabs share: how a button in their HTML reaches Python, and what a page waits for."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ingest.errors import StudyError, SyncRunning
 from ui.errors import Nameless
+from ui.web.render import failed
 
 if TYPE_CHECKING:
     import gradio as gr
+
+    from ui.web.desk import Desk
+
+WAIT = 0.5
+"""Seconds between two looks at the first sync."""
 
 CLICKS = """
 element.addEventListener('click', event => {
@@ -13,6 +23,7 @@ element.addEventListener('click', event => {
   if (!button || button.disabled) return;
   if (button.dataset.do === 'copy') return study.copy(button);
   if (button.dataset.do === 'back') return study.back();
+  if (button.dataset.do === 'beside') return study.beside(button);
   const turn = button.closest('[data-turn]');
   study.pressed(button);
   trigger(button.dataset.do === 'quiz' ? 'submit' : 'select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
@@ -27,6 +38,9 @@ REVEAL = CLICKS + "watch('value', () => study.reveal(element));"
 
 FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
 """The same for an answer that is being written: it comes into view."""
+
+BESIDE = CLICKS + "watch('value', () => study.reveal(element, false));"
+"""The same where the panel changes by itself: on a narrow screen the page stays where it is."""
 
 KEYS = CLICKS + "watch('value', () => study.turned(element));"
 """The same for a question: the next one is answered by keyboard at once."""
@@ -47,6 +61,37 @@ def learner_of(request: "gr.Request") -> str:
     if not request.username:
         raise Nameless
     return str(request.username)
+
+
+def drawn(desk: "Desk", learner: str, html: Callable[[], str]) -> str:
+    """Return what takes a while to make, or why there is no room for it: it takes one of the learner's seats."""
+    try:
+        with desk.seat(learner):
+            return html()
+    except StudyError as error:
+        return failed(str(error))
+
+
+def first_sync(desk: "Desk", patience: float = 3600.0) -> Iterator[str]:
+    """Index notes that never were; yield how far that is.
+
+    Args:
+        desk: What all pages share.
+        patience: Seconds after which whoever waits goes on without.
+    """
+    from ui.web.notes import syncing_html
+
+    if desk.generation or not desk.shelf.notes.is_dir():
+        return
+    with suppress(SyncRunning):
+        desk.sync()
+    end = time.monotonic() + patience
+    while not desk.generation and time.monotonic() < end:
+        syncing, elsewhere = desk.syncing, desk.synced_elsewhere
+        if not elsewhere and not (syncing and syncing.running):
+            return
+        yield f"<p>Reading your notes for the first time …</p>{syncing_html(syncing, elsewhere)}"
+        time.sleep(WAIT)
 
 
 class Event:

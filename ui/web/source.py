@@ -5,10 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ingest.chunk import chunk_id
+from ingest.ledger import Note
 from ingest.shelf import Shelf
 from ui.web.draw import page_picture
 from ui.web.render import escaped, remark
 
+_BACK = '<button type="button" class="button back" data-do="back">Back</button>'
 AROUND = 1500
 """Code points of the note that are shown on either side of a quote."""
 
@@ -50,7 +53,7 @@ def note_html(shelf: Shelf, path: str, place: str = "") -> str:
     Args:
         shelf: The notes.
         path: Which note.
-        place: Where to begin, as a locator tells it ('§ Sharding', 'page 3'); empty: at the top.
+        place: Where to begin, as a locator tells it ('§ Sharding', 'page 3', '00:12:31'); empty: at the top.
     """
     note = shelf.ledger.note(path)
     text = shelf.ledger.text(note.version) if note and note.version else None
@@ -59,11 +62,11 @@ def note_html(shelf: Shelf, path: str, place: str = "") -> str:
         return f'<section class="source">{remark(f"{path} can’t be shown ({why}).")}</section>'
     page = re.fullmatch(r"page (\d+)", place)
     picture = _page(shelf, path, int(page[1]), "") if page else ""
-    heading = re.search(rf"^#+ {re.escape(place.removeprefix('§ '))}\s*$", text, re.MULTILINE) if place else None
-    start, end = heading.span() if heading else (0, 0)
-    marked = f'<mark id="quote">{escaped(text[start:end])}</mark>' if heading else ""
+    start, end = _passage(shelf, note, place) if place else (0, 0)
+    marked = f'<mark id="quote">{escaped(text[start:end])}</mark>' if end > start else ""
     body = f'<div class="text" tabindex="0">{escaped(text[:start])}{marked}{escaped(text[end:])}</div>'
-    head = f"<header><h3>{escaped(path)}</h3></header>"
+    where = f"<span> · {escaped(place)}</span>" if place else ""
+    head = f"<header>{_BACK}<h3>{escaped(path)}{where}</h3></header>"
     return f'<section class="source" aria-label="Note">{head}{picture}{body}</section>'
 
 
@@ -72,8 +75,18 @@ def _head(citation: Mapping[str, Any]) -> str:
     under = f'<p class="heading">{heading}</p>' if heading else ""
     number = f'<span class="chip">{citation["n"]}</span> ' if citation.get("n") else ""
     title = f"{escaped(str(citation['path']))}<span> · {escaped(str(citation['locator']))}</span>"
-    back = '<button type="button" class="button back" data-do="back">Back to the answer</button>'
-    return f"<header>{back}<h3>{number}{title}</h3>{under}</header>"
+    return f"<header>{_BACK}<h3>{number}{title}</h3>{under}</header>"
+
+
+def _passage(shelf: Shelf, note: Note, place: str) -> tuple[int, int]:
+    """Return first and past code point of the note's first passage at a place; (0, 0) where it has none there."""
+    chunks = shelf.view().fetch([chunk_id(note.path, note.version, n) for n in range(note.chunks)])
+    for chunk in sorted(chunks, key=lambda one: one.start):
+        for n, there in enumerate(chunk.places):
+            if there.locator == place:
+                end = chunk.places[n + 1].start if n + 1 < len(chunk.places) else chunk.end
+                return max(there.start, chunk.start), end
+    return 0, 0
 
 
 def _page(shelf: Shelf, path: str, page: int, quote: str) -> str:

@@ -1,0 +1,293 @@
+"""The learner's pages in a real browser, by keyboard and by finger, wide and narrow."""
+
+import json
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.items import Item, Items
+from assistant.journal import Journal
+from assistant.quiz import Wish, quiz
+from assistant.review import Reviews
+from assistant.settings import AssistantSettings
+from ingest.shelf import Shelf
+from ingest.sync import sync
+from tests.browser import App, fits, opened, served, tab
+from tests.conftest import NOBODY, ROOT
+
+pytestmark = pytest.mark.slow
+
+CORPUS = ROOT / "corpus"
+WIDTHS = pytest.mark.parametrize("width", [1280, 380])
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory, corpus_home: Path) -> Iterator[App]:
+    """The whole starter course, and a learner who has done nothing yet."""
+    home = tmp_path_factory.mktemp("course") / "home"
+    shutil.copytree(corpus_home, home, symlinks=True)
+    with served(CORPUS, home, STUDY_LLM_URL=NOBODY) as running:
+        yield running
+
+
+def answer_by_key(page: Any, card: str) -> str:
+    """Answer a question by keyboard, whatever its kind; return its text."""
+    question: str = page.locator(f"{card} h2").inner_text()
+    if page.locator(f"{card} .option").count():
+        page.keyboard.press("1")
+    elif page.locator(".typed textarea:visible, .typed input:visible").count():
+        page.wait_for_function("document.activeElement.matches('.typed textarea, .typed input')")
+        page.keyboard.type("no idea at all")
+        page.keyboard.press("Enter")
+    else:
+        page.keyboard.press("Space")
+    page.wait_for_selector(f"{card} .verdict")
+    return question
+
+
+def go_on_by_key(page: Any, card: str) -> None:
+    """Rate the answer where that is asked, and go on."""
+    if page.locator(f"{card} [data-do=rate]").count():
+        page.keyboard.press("3")
+    else:
+        page.keyboard.press("Enter")
+
+
+def shown_in(page: Any, selector: str) -> bool:
+    """Return whether something is within the box that scrolls around it."""
+    seen: bool = page.evaluate(
+        "selector => { const one = document.querySelector(selector);"
+        "const box = one.closest('.text').getBoundingClientRect();"
+        "const at = one.getBoundingClientRect(); return at.top >= box.top - 1 && at.top < box.bottom; }",
+        selector,
+    )
+    return seen
+
+
+@WIDTHS
+def test_a_quiz_is_taken_by_keyboard_to_its_end(browser: Any, course: App, width: int) -> None:
+    card = "#quiz-card"
+    with opened(browser, course, width=width) as page:
+        tab(page, "Quiz")
+        page.locator("#quiz-count input").fill("3")
+        page.focus("#quiz-start")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"{card} h2")
+        asked = []
+        for number in range(3):
+            page.wait_for_selector(f"{card} h2 small:text-is('{number + 1}')")
+            assert page.locator(f"{card} .verdict").count() == 0
+            asked.append(answer_by_key(page, card))
+            assert page.locator("#quiz-source mark").count() == 1
+            page.wait_for_timeout(100)
+            assert shown_in(page, "#quiz-source mark")
+            assert page.evaluate("document.activeElement.matches('.verdict')")
+            assert (course.notes / page.locator(f"{card} .place").inner_text().split(" · ")[0]).exists()
+            go_on_by_key(page, card)
+        page.wait_for_selector(f"{card} h2:has-text('of 3 right')")
+        assert len(set(asked)) == 3
+
+
+def test_enter_on_a_tab_or_a_button_does_what_it_says_there(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
+        tab(page, "Quiz")
+        page.click("#quiz-start")
+        page.wait_for_selector("#quiz-card h2 small")
+        page.wait_for_function(
+            "document.querySelector('#quiz-card').contains(document.activeElement) || "
+            "document.activeElement.matches('.typed textarea, .typed input')"
+        )
+        answer_by_key(page, "#quiz-card")
+        verdict = page.locator("#quiz-card").inner_html()
+        page.get_by_role("tab", name="Quiz").focus()
+        for key in ("Enter", "Space"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(300)
+        assert page.locator("#quiz-card").inner_html() == verdict
+        place = page.locator("#quiz-card .place button")
+        place.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.activeElement.matches('#quiz-source .text')")
+        assert page.locator("#quiz-card").inner_html() == verdict
+
+
+@WIDTHS
+def test_a_quiz_that_is_loaded_again_goes_on_where_it_was(browser: Any, course: App, width: int) -> None:
+    with opened(browser, course, width=width) as page:
+        tab(page, "Quiz")
+        page.click("#quiz-start")
+        page.wait_for_selector("#quiz-card h2 small:text-is('1')")
+        answer_by_key(page, "#quiz-card")
+        go_on_by_key(page, "#quiz-card")
+        page.wait_for_selector("#quiz-card h2 small:text-is('2')")
+        question = page.locator("#quiz-card h2").inner_text()
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Quiz")
+        page.wait_for_selector("#quiz-card h2 small:text-is('2')")
+        assert page.locator("#quiz-card h2").inner_text() == question
+        if page.locator("#quiz-answer textarea:visible").count():
+            page.focus("#quiz-answer textarea")
+        answer_by_key(page, "#quiz-card")
+        assert fits(page)
+        go_on_by_key(page, "#quiz-card")
+        page.wait_for_selector("#quiz-card h2 small:text-is('3')")
+        page.get_by_role("button", name="End here").click()
+        page.wait_for_selector("#quiz-card h2:has-text('of 2 right')")
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Quiz")
+        assert page.locator("#quiz-card h2").count() == 0
+
+
+def test_the_key_does_not_reach_the_browser_before_the_answer(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
+        tab(page, "Quiz")
+        page.click("#quiz-start")
+        page.wait_for_selector("#quiz-card h2 small")
+        question = page.locator("#quiz-card h2").inner_text().split(" ", 1)[1]
+        with sqlite3.connect(next(course.home.glob("items-*.db"))) as items:
+            rows = items.execute("SELECT item FROM items").fetchall()
+        (item,) = [found for (row,) in rows if (found := json.loads(row))["question"] in question]
+        shown = page.content()
+        assert item["evidence"]["quote"] not in shown
+        assert item["explanation"] not in shown
+        if not item["options"]:
+            assert item["answer"] not in page.locator("#quiz-card").inner_text().replace(item["question"], "")
+        assert page.locator("#quiz-card .right").count() == 0
+
+
+@WIDTHS
+def test_what_is_due_is_reviewed_and_rated(browser: Any, course: App, width: int) -> None:
+    settings = AssistantSettings(home=course.home, notes=course.notes, llm_url=NOBODY)
+    shelf = Shelf(settings)
+    sync(shelf, wait=True)
+    items = Items.of(shelf.folder)
+    (item,) = [
+        one
+        for one in quiz(shelf, settings, items, Wish(1, kinds=frozenset({"mcq"}), fresh=True))
+        if isinstance(one, Item)
+    ]
+    reviews = Reviews(Journal.of(settings), settings)
+    for days in (60, 59):
+        reviews.add(item, 3, correct=True, at=time.time() - days * 86400)
+    with opened(browser, course, width=width) as page:
+        tab(page, "Review")
+        page.wait_for_selector("#due:has-text('1 due now.')")
+        assert page.get_by_role("tab", name="Review (1)").count() == 1
+        page.click("#review-start")
+        page.wait_for_selector(f"#review-card h2:has-text({json.dumps(item.question, ensure_ascii=False)})")
+        page.keyboard.press(str(item.key + 1))
+        page.wait_for_selector("#review-card .verdict:has-text('Right.')")
+        assert page.locator("#review-source mark").inner_text() == item.evidence.quote
+        page.keyboard.press("4")
+        page.wait_for_selector("#review-card h2:has-text('1 of 1 right')")
+        page.wait_for_selector("#due:has-text('Nothing is due. Next: in')")
+        assert page.get_by_role("tab", name="Review", exact=True).count() == 1
+    assert [(one.rating, one.correct, one.source) for one in reviews.log(item.id)][-1] == (4, True, "review")
+
+
+@WIDTHS
+def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, course: App, width: int) -> None:
+    with opened(browser, course, width=width) as page:
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .plan")
+        page.locator("#plan-name input").click()
+        page.get_by_role("option", name=re.compile("AI Infrastructure and Operations")).click()
+        page.wait_for_selector("#plan-page h2:has-text('AI Infrastructure and Operations')")
+        assert page.locator("#plan-page .heat li").count() == 21
+        assert page.locator("#plan-page .phase").count() == 3
+        assert fits(page)
+        page.locator("#plan-page .tasks [data-do=note]").first.click()
+        page.wait_for_selector("#plan-source .text")
+        page.locator("#plan-page .tasks [data-do=quiz]").first.click()
+        page.wait_for_selector("#quiz-card h2 small")
+
+
+def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .plan")
+        page.get_by_role("button", name="Dates and minutes").click()
+        page.get_by_label("Begun on").fill("2026-11-01")
+        page.get_by_label("Exam on").fill("soon")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.wait_for_selector("#plan-told:has-text('dates are written like 2027-02-01')")
+        page.get_by_label("Exam on").fill("2099-01-01")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        page.wait_for_selector("#plan-page:has-text('2099-01-01')")
+        page.locator("#plan-page .phase:not([open]) summary").first.click()
+        page.locator("#plan-page .phase[open] [role=checkbox]").first.click()
+        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
+        assert "2099-01-01" in page.locator("#plan-page").inner_text()
+        page.get_by_role("button", name="The week’s log").click()
+        page.get_by_role("button", name="Write it").click()
+        page.wait_for_function("document.querySelector('#week textarea').value.startsWith('# Progress, ')")
+
+
+@WIDTHS
+def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any, course: App, width: int) -> None:
+    card = "#exam-card"
+    with opened(browser, course, width=width) as page:
+        tab(page, "Exam")
+        page.locator("#exam-count input").fill("4")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
+        page.click("#exam-start")
+        page.wait_for_selector(f"{card} h2 small", timeout=60_000)
+        of = int(re.findall(r"0 of (\d+) answered", page.locator(f"{card} .clock").inner_text())[0])
+        assert of >= 2
+
+        def answer(number: int) -> None:
+            if page.locator(f"{card} .option").count():
+                page.keyboard.press("1")
+            else:
+                page.fill("#exam-answer textarea, #exam-answer input", "1 2 3 4")
+                page.keyboard.press("Enter")
+            page.wait_for_selector(f"{card}:has-text('{number} of {of} answered'), {card} h2:has-text('of {of} right')")
+            assert page.locator(f"{card} .verdict").count() == 0
+
+        answer(1)
+        question = page.locator(f"{card} h2").inner_text()
+        page.reload()
+        page.wait_for_selector("#question textarea")
+        tab(page, "Exam")
+        page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
+        assert page.locator(f"{card} h2").inner_text() == question
+        assert not page.locator("#exam-resume").is_visible()
+        page.get_by_role("button", name="Pause").click()
+        page.wait_for_selector(f"{card}:has-text('The clock stands still')")
+        page.get_by_role("button", name=f"Go on: 1 of {of} answered").click()
+        page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
+        for number in range(2, of + 1):
+            answer(number)
+        page.wait_for_selector(f"{card} h2:has-text('of {of} right')")
+        assert page.locator(f"{card} tbody tr").count() == 4
+        page.get_by_role("button", name="Exams that you took").click()
+        page.wait_for_selector(f"#exams tr:has-text('of {of}')")
+        if page.locator(f"{card} [data-do=miss]").count():
+            page.locator(f"{card} [data-do=miss]").first.click()
+            page.wait_for_selector("#exam-source mark")
+
+
+def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
+    with opened(browser, course) as page:
+        tab(page, "Exam")
+        page.locator("#exam-count input").fill("4")
+        page.locator("#exam-minutes input").fill("0.05")
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
+        page.click("#exam-start")
+        page.wait_for_selector("#exam-card [role=timer]", timeout=60_000)
+        page.wait_for_selector("#exam-card h2:has-text('right')")
+        assert "the time is up" in page.locator("#exam-card").inner_text()
