@@ -24,6 +24,7 @@ from ui.nightly import (
     Night,
     NightRunning,
     Step,
+    _ends_at_sigterm,
     due_after,
     due_before,
     keep,
@@ -325,3 +326,11 @@ def test_sigterm_ends_the_scheduler_cleanly_and_a_missed_night_is_caught_up(home
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert len(last_nights(folder, 9)) == 2
+
+
+def test_the_handler_of_sigterm_is_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, _ends_at_sigterm(7):
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 7
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -37,6 +37,26 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.slow
+def test_a_line_of_fifty_megabytes_costs_neither_memory_nor_the_other_notes(tmp_path: Path) -> None:
+    line = "the gradient of a shard " * 2_100_000
+    for suffix in ("txt", "md", "json"):
+        (tmp_path / f"line.{suffix}").write_text(line)
+    (tmp_path / "small.md").write_text("A small note.")
+    command = [sys.executable, str(ROOT / "tests" / "folder_ledger.py"), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    ledger = json.loads(ended.stdout)
+    too_long = "holds 50,400,000 characters of text, more than 10,000,000; split it"
+    assert {note["path"]: note["reason"] for note in ledger["notes"]} == {
+        "line.txt": too_long,
+        "line.md": too_long,
+        "line.json": "50400000 characters of json: data, not notes",
+        "small.md": "",
+    }
+    assert ledger["peak_mb"] < 1500
+
+
+@pytest.mark.slow
 def test_damaged_files_end_in_a_state_and_the_counts_add_up(tmp_path: Path) -> None:
     dice = random.Random(20261121)
     for suffix in FORMATS:
