@@ -432,7 +432,7 @@ def test_how_an_answer_came_about_is_kept_with_it(corpus_settings: AssistantSett
     assert len(made["candidates"]) == 12
     assert made["candidates"][0]["path"] == "infrastructure/distributed-training.md"
     assert made["candidates"][0]["hit"] is True
-    assert made["evidence"] > made["threshold"] == 0.509
+    assert made["evidence"] > made["threshold"] > 0.4
     prompt = made["prompt"]
     assert prompt["tokens"] < prompt["most_tokens"]
     assert list(prompt["parts"]) == ["instructions", "passages", "conversation", "question"]
