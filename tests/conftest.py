@@ -71,20 +71,6 @@ def corpus_settings(corpus_home: Path) -> AssistantSettings:
     return AssistantSettings(home=corpus_home, notes=ROOT / "corpus", llm_url=NOBODY)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A Chromium without a window; without one on this machine the test is skipped."""
-    from tests.browser import find_chromium
-
-    program = find_chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture(scope="session")
 def evaldata() -> Path:
     """The folder of question sets."""

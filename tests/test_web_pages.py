@@ -11,8 +11,6 @@ import fpdf
 import pytest
 
 from eval.cases import read_cases
-from ingest.shelf import Shelf
-from ingest.sync import sync
 from tests.browser import App, ask, fits, opened, served, tab
 from tests.fake_openai import FakeServer
 
