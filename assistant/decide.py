@@ -69,9 +69,9 @@ class Decisions:
         """Begin a plan on a day."""
         self._add(plan, START, day.isoformat())
 
-    def exam(self, plan: str, day: datetime.date) -> None:
-        """Say when the exam is, or by when all shall be learned."""
-        self._add(plan, EXAM, day.isoformat())
+    def exam(self, plan: str, day: datetime.date | None) -> None:
+        """Say when the exam is, or by when all shall be learned; None: that is not fixed any more."""
+        self._add(plan, EXAM, _iso(day) or "")
 
     def minutes(self, plan: str, minutes: int) -> None:
         """Say how many minutes a day there are."""

@@ -13,7 +13,6 @@ from ingest import embed
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
 from ingest.sync import sync
-from tests.browser import find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = pytest.StashKey[list[str]]()
@@ -78,18 +77,6 @@ def evaldata() -> Path:
     if not folder:
         pytest.skip("STUDY_EVALDATA names no folder of question sets")
     return Path(folder)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """One Chromium for all tests of the pages."""
-    program = find_chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

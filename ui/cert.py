@@ -10,7 +10,7 @@ from ui.show import line_of
 
 if TYPE_CHECKING:
     from assistant.blueprint import Certificate
-    from assistant.decide import Decisions
+    from assistant.decide import Decisions, Held
     from ui.settings import UiSettings
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -73,20 +73,13 @@ def drop(id_: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def list_(as_json: bool) -> None:
     """Show your certificates, and those of the plans that you have begun."""
-    from assistant.blueprint import find
     from assistant.decide import DROPPED
-    from assistant.errors import BlueprintRejected, NoSuchPlan
     from ui import open as opening
 
     settings, decisions = _opened()
     today = datetime.date.today()
     held = [one for one in decisions.certificates() if one.state != DROPPED]
-    spoken_of = {one.id for one in decisions.certificates()}
-    offered: list[Certificate] = []
-    for name in decisions.begun():
-        with contextlib.suppress(NoSuchPlan, BlueprintRejected):  # ask plan says what is wrong with it
-            offered += find(name, settings.home).certificates
-    suggested = [one for one in offered if one.id not in spoken_of]
+    suggested = offered(settings, decisions)
     if as_json:
         opening.print_json(
             {
@@ -114,6 +107,19 @@ def list_(as_json: bool) -> None:
         click.echo("no certificate yet; plan one: ask cert add ID --title TITLE --day DATE")
 
 
+def offered(settings: "UiSettings", decisions: "Decisions") -> "list[Certificate]":
+    """Return the certificates of the plans that were begun, of which the learner has not spoken yet."""
+    from assistant.blueprint import find
+    from assistant.errors import BlueprintRejected, NoSuchPlan
+
+    found: list[Certificate] = []
+    for name in decisions.begun():
+        with contextlib.suppress(NoSuchPlan, BlueprintRejected):  # ask plan says what is wrong with it
+            found += find(name, settings.home).certificates
+    spoken_of = {one.id for one in decisions.certificates()}
+    return [one for one in found if one.id not in spoken_of]
+
+
 def _opened() -> "tuple[UiSettings, Decisions]":
     from assistant.decide import Decisions
     from assistant.journal import Journal
@@ -125,17 +131,40 @@ def _opened() -> "tuple[UiSettings, Decisions]":
 
 def _decide(id_: str, state: str, title: str, day: datetime.datetime | None, expires: datetime.datetime | None) -> None:
     settings, decisions = _opened()
-    known = _known(settings, id_)
-    on = day.date() if day else None
-    ends = expires.date() if expires else None
-    if state == "earned" and on and ends is None and known and known.valid_months:
-        ends = months_later(on, known.valid_months)
-    spoken_of = {one.id for one in decisions.certificates()}
-    named = title or (known.title if known and id_ not in spoken_of else "")
-    decisions.certify(id_, state, title=named, day=on, expires=ends)
-    held = decisions.certificate(id_)
+    on, ends = day.date() if day else None, expires.date() if expires else None
+    held = certify(settings, decisions, id_, state, title=title, day=on, expires=ends)
     until = f", valid until {held.expires}" if held.expires else ""
     click.echo(f"{line_of(held.title)}: {held.state}{f' {held.day}' if held.day else ''}{until}")
+
+
+def certify(
+    settings: "UiSettings",
+    decisions: "Decisions",
+    id_: str,
+    state: str,
+    *,
+    title: str = "",
+    day: datetime.date | None = None,
+    expires: datetime.date | None = None,
+) -> "Held":
+    """Keep what became of a certificate, and return it; a plan says what it is called and how long it is valid.
+
+    Args:
+        settings: Where plans of the user's own are.
+        decisions: The learner's.
+        id_: That of a plan's certificate, or any word.
+        state: planned, booked, earned or dropped.
+        title: What it is called; empty: as before, or as the plan has it.
+        day: When it is to be taken, or was earned.
+        expires: When it ends; None: as the plan says.
+    """
+    known = _known(settings, id_)
+    if state == "earned" and day and expires is None and known and known.valid_months:
+        expires = months_later(day, known.valid_months)
+    spoken_of = {one.id for one in decisions.certificates()}
+    named = title or (known.title if known and id_ not in spoken_of else "")
+    decisions.certify(id_, state, title=named, day=day, expires=expires)
+    return decisions.certificate(id_)
 
 
 def _known(settings: "UiSettings", id_: str) -> "Certificate | None":

@@ -61,14 +61,15 @@ def build(desk: Desk) -> gr.Blocks:
             part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
                 quiz.start, quiz.asked_for, quiz.shown, **quiet
             )
-        plan.page.submit(lambda: gr.update(selected="quiz"), None, [tabs], **quiet)
+        plan.page.submit(plan.leads, None, [tabs], **quiet)
         plan.page.submit(quiz.start_about, None, quiz.shown, **quiet)
+        plan.page.submit(review.start_from, None, review.shown, **quiet)
         planning.select(plan.load, [plan.name], plan.outputs, **quiet)
         reviewing.select(review.count, None, review.counted, **quiet)
         judging.select(quality.load, None, quality.outputs, **quiet)
         page.load(quiz.load, None, [quiz.course, *quiz.shown], **quiet)
         page.load(review.questions.load, None, review.shown, **quiet)
-        page.load(exam.load, [exam.plan], [exam.plan, *exam.shown], **quiet)
+        page.load(exam.load, [exam.plan], [exam.plan, exam.count, exam.minutes, *exam.shown], **quiet)
         gr.on([page.load, gr.Timer(MINUTE).tick], review.count, None, review.counted, **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
         page.load(

@@ -130,7 +130,7 @@ def graded_html(of: Round, due: str) -> str:
         f'<section class="question"><h2>{escaped(item.question)}</h2>{_answers(of)}'
         f'<div class="verdict {kind}" role="status" tabindex="-1"><p><strong>{verdict}.</strong> '
         f"{_answer_text(item)}</p></div>{said}{why}{rubric}{explained}{_place(item)}{_going_on(of)}"
-        f'<p class="remark">{escaped(due)} {escaped(item.made_by)}</p></section>'
+        f'<p class="remark">{escaped(due)} {f"Made by {escaped(item.made_by)}." if item.made_by else ""}</p></section>'
     )
 
 

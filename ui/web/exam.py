@@ -58,6 +58,8 @@ class ExamTab:
         with gr.Accordion("Exams that you took", open=False):
             self.past = gr.HTML(elem_id="exams", js_on_load=CLICKS)
         self.shown = [*self.card.shown, self.again, self.past]
+        self.plan.input(self.usual, [self.plan], [self.count, self.minutes], **_QUIET)
+        self.count.input(self.proportion, [self.plan, self.count], [self.minutes], **_QUIET)
         self.go.click(self.start, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
         self.again.click(self.resume, None, self.shown, **_QUIET)
         self.card.html.select(self.pressed, None, self.shown, **_QUIET)
@@ -75,22 +77,9 @@ class ExamTab:
         self.plan = gr.Dropdown([], label="Plan", elem_id="exam-plan")
         with gr.Row(elem_classes="start"):
             self.count = gr.Number(
-                label="Questions",
-                elem_id="exam-count",
-                placeholder="as the real one",
-                minimum=1,
-                maximum=500,
-                precision=0,
-                min_width=110,
+                label="Questions", elem_id="exam-count", minimum=1, maximum=500, precision=0, min_width=110
             )
-            self.minutes = gr.Number(
-                label="Minutes",
-                elem_id="exam-minutes",
-                placeholder="in proportion",
-                minimum=0,
-                maximum=600,
-                min_width=110,
-            )
+            self.minutes = gr.Number(label="Minutes", elem_id="exam-minutes", minimum=0, maximum=600, min_width=110)
             self.go = gr.Button("Start", variant="primary", min_width=90, elem_id="exam-start")
             self.again = gr.Button("Go on", visible=False, min_width=90, elem_id="exam-resume")
 
@@ -106,11 +95,34 @@ class ExamTab:
                 continue
         names = [name for _, name in choices]
         first = chosen if chosen in names else "nca-aiio" if "nca-aiio" in names else next(iter(names), None)
-        shown: dict[Any, Any] = {self.plan: gr.update(choices=choices, value=first)}
+        count, minutes = self.usual(first)
+        shown: dict[Any, Any] = {
+            self.plan: gr.update(choices=choices, value=first),
+            self.count: count,
+            self.minutes: minutes,
+        }
         try:
             return shown | self._around(request) | self._restored(request)
         except StudyError as error:
             return shown | self.card.plain(failed(str(error)))
+
+    def usual(self, plan: str | None) -> tuple[Any, Any]:
+        """Return questions and minutes of the real exam."""
+        from assistant.compose import usual
+
+        try:
+            return usual(find(plan or "", self._desk.settings.home))
+        except StudyError:
+            return gr.skip(), gr.skip()
+
+    def proportion(self, plan: str | None, count: float | None) -> Any:
+        """Return the minutes for so many questions."""
+        from assistant.compose import usual
+
+        try:
+            return usual(find(plan or "", self._desk.settings.home), int(count or 0))[1]
+        except StudyError:
+            return gr.skip()
 
     def _restored(self, request: gr.Request) -> dict[Any, Any]:
         """Show the exam in which the learner is, if any."""

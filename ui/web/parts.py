@@ -19,17 +19,25 @@ WAIT = 0.5
 
 CLICKS = """
 element.addEventListener('click', event => {
-  const button = event.target.closest('[data-do]');
+  const button = event.target.closest('button[data-do]');
   if (!button || button.disabled) return;
   if (button.dataset.do === 'copy') return study.copy(button);
   if (button.dataset.do === 'back') return study.back();
   if (button.dataset.do === 'beside') return study.beside(button);
   const turn = button.closest('[data-turn]');
   study.pressed(button);
-  trigger(button.dataset.do === 'quiz' ? 'submit' : 'select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
+  const leads = ['quiz', 'review', 'add'].includes(button.dataset.do);
+  trigger(leads ? 'submit' : 'select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
+});
+element.addEventListener('submit', event => {
+  const form = event.target;
+  if (!form.dataset.do) return;
+  event.preventDefault();
+  trigger('select', {...form.dataset, ...Object.fromEntries(new FormData(form))});
 });
 """
-"""Browser code of a gr.HTML: a press of a button with data-do triggers `select` (a quiz: `submit`) with its data.
+"""Browser code of a gr.HTML: a press of a button with data-do triggers `select` with its data, or `submit` where it
+leads to another tab; a form with data-do triggers `select` with what was filled in.
 
 No attribute is called data-path: Gradio takes whatever has a path for a file."""
 
@@ -84,10 +92,10 @@ def first_sync(desk: "Desk", patience: float = 3600.0) -> Iterator[str]:
     if desk.generation or not desk.shelf.notes.is_dir():
         return
     with suppress(SyncRunning):
-        desk.sync()
+        desk.syncs.start()
     end = time.monotonic() + patience
     while not desk.generation and time.monotonic() < end:
-        syncing, elsewhere = desk.syncing, desk.synced_elsewhere
+        syncing, elsewhere = desk.syncs.last, desk.syncs.elsewhere
         if not elsewhere and not (syncing and syncing.running):
             return
         yield f"<p>Reading your notes for the first time …</p>{syncing_html(syncing, elsewhere)}"

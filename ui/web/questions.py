@@ -1,5 +1,6 @@
 """The Quiz and Review tabs: one question at a time, by keyboard or finger; why, and where it stands, at once."""
 
+import datetime
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ui.web.ask import EVERYWHERE
 from ui.web.card import Card, cited, ended_html, graded_html, question_html
 from ui.web.desk import Desk
 from ui.web.parts import Event, drawn, first_sync, learner_of
-from ui.web.render import escaped, failed
+from ui.web.render import escaped, failed, remark
 from ui.web.round import Round, Rounds, Supply
 from ui.web.source import source_html
 
@@ -224,6 +225,8 @@ class QuizTab:
         from ui.plan import opened
 
         desk, pressed = self._desk, Event(event)
+        if pressed.action != "quiz":
+            return
 
         def choose(reviews: Reviews, model: "Model | None") -> "Iterator[Made]":
             blueprint = find(pressed.text("plan"), desk.settings.home)
@@ -279,9 +282,12 @@ class ReviewTab:
 
     def count(self, request: gr.Request) -> tuple[Any, ...]:
         """Return how many are due: for the tab's name, and in words."""
+        from assistant.streak import streak
+
         try:
             reviews = self._desk.reviews(learner_of(request))
             due, later = self._due(reviews)
+            kept = streak((one.at for one in reviews.log()), datetime.date.fromtimestamp(reviews.now())).told()
         except StudyError as error:
             return gr.skip(), failed(str(error))
         if due:
@@ -291,7 +297,12 @@ class ReviewTab:
         else:
             told = "Nothing to review yet: take a quiz first."
         name = f"Review ({len(due)})" if due else "Review"
-        return gr.update(label=name), f'<p role="status">{escaped(told)}</p>'
+        return gr.update(label=name), f'<p role="status">{escaped(told)}</p>{remark(kept) if kept else ""}'
+
+    def start_from(self, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
+        """Start a review where another tab leads to it."""
+        if Event(event).action == "review":
+            yield from self.start(request)
 
     def start(self, request: gr.Request) -> Iterator[Any]:
         """Start a review."""
