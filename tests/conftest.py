@@ -79,6 +79,20 @@ def evaldata() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window for all tests of the pages; without one on this machine they are skipped."""
+    from tests.browser import find_chromium
+
+    program = find_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs a server that is not there: Qdrant where none is named, vLLM where no rig is built."""
     absent = {} if os.environ.get("STUDY_TEST_QDRANT_URL") else {"qdrant": "STUDY_TEST_QDRANT_URL names no server"}
