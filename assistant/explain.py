@@ -1,6 +1,6 @@
 """How an answer came about, small enough to be kept with it: the page shows it as long as the answer is there.
 
-    {"evidence": 0.83, "threshold": 0.509, "calibrated": true, "ideal": 41.2,
+    {"evidence": 0.83, "threshold": 0.515, "calibrated": true, "ideal": 41.2,
      "candidates": [{"id": "…", "hit": true, "path": "a.md", "locator": "§ FSDP", "score": 0.7, "cosine": 0.6, …}],
      "prompt": {"model": "Qwen3-8B", "tokens": 812, "most_tokens": 3072, "passages": 6, "parts": {…}, "messages": […]}}
 

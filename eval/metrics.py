@@ -192,7 +192,8 @@ def bootstrap(
 Bounds = tuple[float, float]
 """What a score can be at least, and at most."""
 SHARE: Bounds = (0.0, 1.0)
-_SAME = 1e-9
+_SAME = 1e-5
+"""Narrower intervals are rounding: baselines keep five digits."""
 
 
 def honest(value: float, drawn: tuple[float, float], n: float, bounds: Bounds | None) -> Estimate:
