@@ -79,9 +79,9 @@ def evaldata() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium without a window for all tests of the pages; without one on this machine they are skipped."""
+    """A Chromium without a window, a module long: while one lives no other test can have an event loop of its own."""
     from tests.browser import find_chromium
 
     program = find_chromium()
