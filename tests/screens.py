@@ -1,11 +1,16 @@
-"""Take the screenshots of docs/: `python -m tests.screens`. The app runs on corpus/, without a model server."""
+"""Take the screenshots of docs/: `python -m tests.screens`. The app runs on corpus/, without a model server, for a
+learner who has studied for three weeks (tests/lived.py)."""
 
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from ingest.shelf import Shelf
+from ingest.sync import sync
 from tests.browser import App, ask, find_chromium, opened, served, tab
+from tests.lived import Learner
+from ui.settings import UiSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = "http://127.0.0.1:9/v1"
@@ -20,6 +25,9 @@ def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        settings = UiSettings(home=Path(home), notes=ROOT / "corpus", llm_url=NOBODY)
+        sync(Shelf(settings))
+        Learner(settings).study()
         with served(ROOT / "corpus", Path(home), STUDY_LLM_URL=NOBODY) as app:
             for name, (width, height) in SIZES.items():
                 with opened(browser, app, width=width, height=height, dark=name == "phone") as page:
@@ -35,14 +43,26 @@ def _shots(page: Any, app: App, save: Any) -> None:
     turn.get_by_role("button", name="Under the hood").click()
     page.wait_for_selector("#panel .hood")
     save("hood")
-    tab(page, "Quiz")
-    page.click("#quiz-start")
-    page.wait_for_selector("#quiz-card h2 small")
-    if page.locator("#quiz-card .option").count():
-        page.keyboard.press("1")
-        page.wait_for_selector("#quiz-card .verdict")
-    save("quiz")
-    for name in ("Review", "Plan", "Exam", "Notes", "Quality"):
+    for name in ("quiz", "review"):
+        tab(page, name.capitalize())
+        page.click(f"#{name}-start")
+        page.wait_for_selector(f"#{name}-card h2 small")
+        page.wait_for_timeout(500)
+        if page.locator(f"#{name}-answer textarea").is_visible():
+            page.keyboard.type("a cache")
+            page.keyboard.press("Enter")
+        elif page.locator(f"#{name}-card .option").count():
+            page.keyboard.press("1")
+        else:
+            page.keyboard.press("Space")
+        page.wait_for_selector(f"#{name}-card .verdict")
+        save(name)
+    tab(page, "Exam")
+    page.get_by_role("button", name="Exams that you took").click()
+    page.locator("#exams button").first.click()
+    page.wait_for_selector("#exam-card table")
+    save("exam")
+    for name in ("Plan", "Notes", "Quality"):
         tab(page, name)
         page.wait_for_timeout(1500)
         save(name.lower())
