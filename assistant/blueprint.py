@@ -74,6 +74,8 @@ class Objective:
     domain: str
     phase: str
     hours: float
+    about: tuple[str, ...] = ()
+    """Terms, one of which an item about it has in its words; none: where its note was found decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +241,9 @@ def _objective(part: Fields, phases: Sequence[str], domains: Sequence[str]) -> O
         part.one_of("domain", domains),
         part.one_of("phase", phases),
         part.number("hours", least=0.1),
+        tuple(term.strip() for term in part.text("about", needed=False).split(",") if term.strip()),
     )
-    part.end(("id", "text", "domain", "phase", "hours"))
+    part.end(("id", "text", "domain", "phase", "hours", "about"))
     return made
 
 

@@ -58,6 +58,9 @@ def test_a_plan_is_read_with_all_that_it_holds(tmp_path: Path) -> None:
     assert (plan.id, plan.kind, plan.days, plan.slack_days, plan.hours_per_week) == ("my-exam", "exam", 35, 7, 6)
     assert [(phase.id, phase.days) for phase in plan.phases] == [("basics", 21), ("practice", 7)]
     assert [(domain.id, domain.weight) for domain in plan.domains] == [("networks", 60), ("storage", 40)]
+    assert plan.objectives[0].about == ()
+    told = SMALL.replace('"Explain RDMA."', '"Explain RDMA.", about: "RDMA, RoCE*, -price"')
+    assert load(written(tmp_path, told)).objectives[0].about == ("RDMA", "RoCE*", "-price")
     assert plan.objectives[0] == Objective("rdma", "Explain RDMA.", "networks", "basics", 2)
     assert plan.certificates == (
         Certificate("x-1", "Certificate X", "practice", fee_usd=125, date=datetime.date(2027, 3, 1)),
