@@ -26,9 +26,9 @@ MOST_ANSWER = 2000
 """Characters of an answer that are read."""
 
 
-_NO_ANSWER = frozenset(
-    "i don t know,i dont know,i do not know,don t know,dont know,do not know,no idea,no clue,not sure,idk,dunno,pass,"
-    "skip".split(",")
+_NO_ANSWER = re.compile(
+    r"(?:(?:i )?(?:really )?(?:don t|dont|do not) know|(?:i have )?no (?:idea|clue)|not sure|idk|dunno|pass|skip)"
+    r"(?: (?:at all|sorry|yet|it|this|that))*"
 )
 _TRUE = frozenset("t true y yes yep yeah right correct ja wahr richtig".split())
 _FALSE = frozenset("f false n no nope nah wrong incorrect untrue nein falsch".split())
@@ -78,7 +78,7 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
     given = " ".join(given[:MOST_ANSWER].split())
     if item.kind == FLASHCARD:
         return Grade(None, "", LEARNER)
-    if not re.search(r"\w|[^\s\w.?!…-]", given) or normal(given) in _NO_ANSWER:
+    if not re.search(r"\w|[^\s\w.?!…-]", given) or _NO_ANSWER.fullmatch(normal(given)):
         return Grade(False, "", KEY)
     if item.kind == MCQ:
         chosen, why = _chosen(item, given)

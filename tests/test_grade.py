@@ -55,6 +55,8 @@ def test_i_dont_know_is_wrong_without_anybody_being_asked() -> None:
     model = Scripted(lambda asked: {})
     assert grade(replace(cloze(), kind=SHORT), "I don't know", model).correct is False
     assert grade(choice(), "").correct is False
+    for given in ("no idea at all", "Don't know, sorry", "idk", "not sure", "?"):
+        assert grade(replace(cloze(), kind=SHORT), given, model) == Grade(False, "", "key"), given
     assert model.heard == []
 
 
