@@ -279,6 +279,7 @@ def test_a_page_that_lies_open_does_not_keep_its_session_alive(anna: Users) -> N
     for _ in range(3):
         asking.clock.now += 1100
         assert asking.request("GET", "/now", cookie=cookie)[0] == 200
+        assert asking.request("POST", "/gradio_api/queue/join", cookie=cookie, x_study_idle="1")[0] == 200
     asking.clock.now += 400
     assert asking.request("GET", "/now", cookie=cookie)[0] == 401
 

@@ -112,11 +112,18 @@ window.study = {
   },
 };
 
-// Whatever is asked for: where that wants a new log-in, the page says so.
+// Whatever is asked for: the page says whether anybody is there, and says so where a new log-in is wanted.
 const fetched = window.fetch;
-window.fetch = async (...request) => {
-  const reply = await fetched(...request);
-  if (reply.status === 401 && !(study.over && request[0] === 'now')) study.ended();
+let touched = Date.now();
+for (const kind of ['keydown', 'pointerdown', 'wheel']) document.addEventListener(kind, () => { touched = Date.now(); }, { passive: true });
+window.fetch = async (to, how = {}) => {
+  if (Date.now() - touched > 55000 && !(to instanceof Request)) {
+    const headers = new Headers(how.headers);
+    headers.set('x-study-idle', '1');
+    how = { ...how, headers };
+  }
+  const reply = await fetched(to, how);
+  if (reply.status === 401 && !(study.over && to === 'now')) study.ended();
   return reply;
 };
 

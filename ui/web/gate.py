@@ -27,6 +27,8 @@ READY = "/ready"
 """Tells anybody that the app runs, and nothing else."""
 NOW = "/now"
 """What an open page asks by itself, again and again: that nobody is there does not keep a session alive."""
+IDLE = "x-study-idle"
+"""Header of what a page asks by a timer while nobody touches it."""
 COOKIE = "study-session"
 LONGEST = 7 * 24 * 3600.0
 """Who is logged in this long has to log in again, busy or not. Seconds."""
@@ -139,7 +141,7 @@ class Gate:
             await self._log_in(scope, receive, send)
         elif path == "/logout":
             await self._log_out(scope, headers, send)
-        elif learner := self._who(headers, hashes, path != NOW):
+        elif learner := self._who(headers, hashes, path != NOW and IDLE not in headers):
             await self._pass(scope, receive, send, learner, logged_in=True)
         elif scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
             await _go(send, "/login")
