@@ -345,3 +345,28 @@ def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
         page.wait_for_selector("#exam-card [role=timer]", timeout=60_000)
         page.wait_for_selector("#exam-card h2:has-text('right')")
         assert "the time is up" in page.locator("#exam-card").inner_text()
+
+
+@WIDTHS
+def test_a_question_an_answer_an_exam_and_a_plan_have_no_serious_barrier(browser: Any, course: App, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    with opened(browser, course, width=width, dark=width == 380) as page:
+        tab(page, "Quiz")
+        page.click("#quiz-start")
+        page.wait_for_selector("#quiz-card h2 small")
+        page.wait_for_timeout(200)
+        found += Axe().run(page).response["violations"]
+        answer_by_key(page, "#quiz-card")
+        found += Axe().run(page).response["violations"]
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .domain")
+        page.locator("#plan-page .domain summary").first.click()
+        page.get_by_text("Add a certificate").click()
+        found += Axe().run(page).response["violations"]
+        tab(page, "Exam")
+        page.wait_for_timeout(300)
+        found += Axe().run(page).response["violations"]
+    grave = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert grave == []
