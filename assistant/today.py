@@ -2,7 +2,8 @@
 
     what is due → new questions about the objectives with the most to win → a lab → a source for what the notes lack
 
-What is to win is weight · (1 − mastery), among the phases that have begun; what was never asked about is read first.
+What is to win is weight · (1 − mastery), among the phases that have begun; what was never asked about, or
+often answered wrongly, is read first.
 """
 
 import datetime
@@ -29,6 +30,8 @@ LEAST_LAB = 10
 """Minutes below which a lab is not begun."""
 SECONDS = 40.0
 """For one question with its answer, until the learner's own median is known; an estimate."""
+READ_AGAIN = 0.7
+"""Share of right answers below which an objective is read about again before more is asked."""
 OWN = 20
 """Answers from which on the learner's own median counts."""
 
@@ -102,7 +105,7 @@ def tasks(
         if one.id in touched or (decided.used_up.get(one.id) == coverage.generation and one.answered >= one.items):
             continue  # reviews keep what there is
         wanted = min(AT_ONCE, max(ENOUGH - one.answered, one.items - one.answered))
-        reading = _reading(one, coverage) if not one.answered else None
+        reading = _reading(one, coverage) if one.right < READ_AGAIN * one.answered or not one.answered else None
         spent = reading.minutes if reading else 0
         wanted = min(wanted, int((left - spent) * 60 / seconds))
         if wanted < 1:

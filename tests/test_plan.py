@@ -157,8 +157,9 @@ def test_what_is_due_comes_first_and_no_day_is_longer_than_its_minutes(world: Wo
     for number in range(6):
         world.answer(number, right=False)
     world.clock.now += DAY
-    plan = world.stand(minutes=6)
-    assert tasks(plan) == [("review", "", 6, 4), ("quiz", "rdma", 3, 2)]
+    plan = world.stand(minutes=8)
+    assert tasks(plan) == [("review", "", 6, 4), ("read", "rdma", 0, 2), ("quiz", "rdma", 3, 2)]
+    assert plan.tasks[1].why == "60 % of the plan, 0 of 6 right so far"  # weak: read again
     plan = world.stand(minutes=2)
     assert tasks(plan) == [("review", "", 3, 2)]
     assert plan.tasks[0].why == "before they are forgotten; 3 more wait"
@@ -178,7 +179,7 @@ def test_an_objective_that_gives_no_more_questions_is_left_to_reviews_until_the_
     assert [task.kind for task in world.stand().tasks] == ["review"]
     world.coverage = Coverage("my-exam", 2, world.coverage.objectives)
     world.items.append(item(11))
-    assert [task.kind for task in world.stand().tasks] == ["review", "quiz"]
+    assert [task.kind for task in world.stand().tasks] == ["review", "read", "quiz"]
 
 
 def test_the_learners_own_pace_counts_once_it_is_known(world: World) -> None:
