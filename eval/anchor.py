@@ -7,12 +7,12 @@ A quote that stands once in its note, though elsewhere than before, has only mov
 the question is named, and exit status is 1 until it is revised.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eval.cases import read_lines, write_lines
 from eval.command import one_line, parser_of
 from ingest.read import read
 
@@ -55,14 +55,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="correct the file")
     given = parser.parse_args()
     cases = given.cases
-    lines = [json.loads(line) for line in cases.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for _, line in read_lines(cases)]
     texts = texts_of(given.notes, lines)
     found = [anchor(line, texts) for line in lines]
     moved = sum(new != old for (new, _), old in zip(found, lines, strict=True))
     if moved and given.write:
-        beside = cases.with_suffix(".new")
-        beside.write_text("".join(json.dumps(new, ensure_ascii=False) + "\n" for new, _ in found), encoding="utf-8")
-        beside.replace(cases)
+        write_lines(cases, [new for new, _ in found])
     print(f"{len(lines)} questions; the quotes of {moved} moved")
     if wrong := [message for _, messages in found for message in messages]:
         sys.exit("\n".join(wrong))

@@ -10,7 +10,9 @@
 """
 
 import json
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,59 +68,123 @@ class Case:
 
 
 class BadCases(StudyError):
-    """A file of cases can't be used."""
+    """A file of cases, or what was accepted for them, can't be used."""
 
 
 def read_cases(path: Path, *, answerable: bool = True) -> list[Case]:
     """Read a file of cases; `answerable` is what a line that does not say so means.
 
     Raises:
-        BadCases: It is not there, or a line of it is no case.
+        BadCases: It is not there, a line of it is no case, or two cases have one id.
     """
-    found = []
-    for number, line in enumerate(_lines(path), start=1):
+    if not path.is_file():
+        raise BadCases(f"there is no file of cases at {path}; name one: --cases FILE")
+    found: dict[str, Case] = {}
+    for number, line in read_lines(path):
         try:
-            found.append(_case(line, answerable))
-        except (LookupError, TypeError, AttributeError) as error:
-            raise BadCases(
-                f"{path}: case {number} lacks or misspells something ({error!r}); see eval/cases.py"
-            ) from None
-    return found
+            case = _case(line, answerable)
+        except (LookupError, TypeError) as error:
+            told = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise BadCases(f"{path}, line {number}: {told}; the form of a case: eval/cases.py") from None
+        if case.id in found:
+            raise BadCases(f"{path}, line {number}: a second case with the id {case.id}; each needs one of its own")
+        found[case.id] = case
+    return list(found.values())
 
 
 def read_units(path: Path) -> dict[str, str]:
-    """Return the unit of each file, from docs.jsonl; a file that is not named is its own unit."""
-    return {line["path"]: line["unit"] for line in _lines(path)} if path.is_file() else {}
+    """Return the unit of each file, from docs.jsonl; a file that is not named is its own unit.
+
+    Raises:
+        BadCases: A line of it does not say so.
+    """
+    units = {}
+    for number, line in read_lines(path) if path.is_file() else ():
+        try:
+            units[_text(line, "path")] = _text(line, "unit")
+        except (LookupError, TypeError):
+            raise BadCases(f'{path}, line {number}: write {{"path": "a/b.md", "unit": "a"}}') from None
+    return units
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line of a file that has some; empty lines are none.
+
+    Raises:
+        BadCases: It can't be read, or a line of it is no object.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
-        raise BadCases(f"there is no file of cases at {path}; name one: --cases FILE") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadCases(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadCases(f"{path} is not UTF-8 (byte {error.start:,}); save it as UTF-8") from None
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: a JSON text may hold U+2028
         if line.strip():
             try:
-                yield json.loads(line)
-            except ValueError as error:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
                 raise BadCases(f"{path}, line {number}: not JSON ({error})") from None
+            if not isinstance(found, dict):
+                raise BadCases(f"{path}, line {number}: not an object; each line is one in braces")
+            yield number, found
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file with an object a line: whole or, where that fails, not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _case(line: dict[str, Any], answerable: bool) -> Case:
-    answer = line.get("answer") or ""
-    passages = tuple(Quote(one["path"], one["quote"]) for one in line.get("gold_passages") or ())
-    docs = tuple(line.get("gold_docs") or dict.fromkeys(passage.path for passage in passages))
+    answer = _texts(line, "answer")
+    passages = tuple(Quote(_text(one, "path"), _text(one, "quote")) for one in _objects(line, "gold_passages"))
+    docs = _texts(line, "gold_docs") or tuple(dict.fromkeys(passage.path for passage in passages))
+    said = line.get("answerable")
     return Case(
-        id=str(line["id"]),
-        question=line["question"],
-        kind=line.get("kind", "open"),
-        answerable=line.get("answerable", answerable),
-        answers=tuple(line.get("answers") or ([answer] if answer else [])),
-        gold_units=tuple(line.get("gold_units") or docs),
+        id=_text(line, "id"),
+        question=_text(line, "question"),
+        kind=_text(line, "kind") if line.get("kind") else "open",
+        answerable=answerable if said is None else bool(said),
+        answers=_texts(line, "answers") or answer,
+        gold_units=_texts(line, "gold_units") or docs,
         gold_docs=docs,
-        gold_sentences=tuple(line.get("gold_sentences") or ()),
+        gold_sentences=_texts(line, "gold_sentences"),
         gold_passages=passages,
-        options=tuple(Option(one["text"], bool(one["correct"])) for one in line.get("options") or ()),
-        tags=tuple(line.get("tags") or ()),
-        asked_before=tuple(line.get("history") or ()),
+        options=tuple(Option(_text(one, "text"), bool(one["correct"])) for one in _objects(line, "options")),
+        tags=_texts(line, "tags"),
+        asked_before=_texts(line, "history"),
     )
+
+
+def _text(line: Mapping[str, Any], name: str) -> str:
+    """Return a field as text, a number as it is written."""
+    return _as_text(line[name], name)
+
+
+def _as_text(value: object, name: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise TypeError(f"{name} is no text but {json.dumps(value)[:60]}")
+    return str(value).encode(errors="replace").decode()  # half a surrogate pair is no text
+
+
+def _texts(line: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field that is a list of texts; one text is a list of one, and what is empty says nothing."""
+    value = line.get(name)
+    many = value if isinstance(value, list) else [value]
+    return tuple(_as_text(one, name) for one in many if one not in (None, ""))
+
+
+def _objects(line: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = line.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise TypeError(f"{name} is no list of objects but {json.dumps(found)[:60]}")
+    return found

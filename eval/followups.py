@@ -13,7 +13,8 @@ the first question of another conversation at the end of each: rewriting must no
     python -m eval.followups [--held] [--model]
 """
 
-import json
+import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from assistant.llm import LanguageModel, find
 from assistant.refuse import judge, load_calibration
 from assistant.retrieve import retrieve
 from assistant.settings import AssistantSettings
+from eval.cases import read_lines
 from eval.command import one_line, parser_of
 from eval.metrics import interval
 from ingest.shelf import Shelf
@@ -54,7 +56,7 @@ Row = tuple[bool, bool, bool]
 
 def load(path: Path = FILE, *, held: bool = False) -> list[list[Asked]]:
     """Return the conversations: those that the rule was made with, or those that were held out."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = (line for _, line in read_lines(path))
     return [[Asked(**turn) for turn in line["turns"]] for line in lines if line.get("held", False) == held]
 
 
@@ -98,10 +100,12 @@ def main() -> None:
     parser.add_argument("--held", action="store_true", help="those that the rule was not made with")
     parser.add_argument("--model", action="store_true", help="let the model that is served rewrite them, too")
     given = parser.parse_args()
-    settings = AssistantSettings()
-    shelf = Shelf(settings)
-    view, embedder = shelf.view(), shelf.embedder
+    with contextlib.closing(Shelf(AssistantSettings())) as shelf:
+        _print(shelf, given)
 
+
+def _print(shelf: Shelf, given: argparse.Namespace) -> None:
+    settings, view, embedder = AssistantSettings(), shelf.view(), shelf.embedder
     calibration = load_calibration(embedder.model.sha256, settings.home)
 
     def found(question: str, asked: Asked) -> Row:

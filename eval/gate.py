@@ -6,12 +6,12 @@ can't be compared is named; a case that is still asked and has no score any more
 """
 
 import contextlib
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eval.cases import BadCases, read_lines, write_lines
 from eval.compare import BETTER, TOO_FEW, WORSE, Difference, compare, fallen
 from eval.runs import Run
 from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, Row
@@ -112,11 +112,11 @@ def save_baseline(path: Path, run: Run, rows: Sequence[Row]) -> int:
     head = {"run": run.id, "code": run.code, "model": run.model, "settings": _portable(run.settings)}
     given = {row.suite for row in rows}
     stay: list[Row] = []
-    with contextlib.suppress(NoBaseline):
+    with contextlib.suppress(NoBaseline, BadCases):
         before = load_baseline(path)
         stay = [_kept(row, before.model_of(row)) for row in before.rows if row.suite not in given]
     kept = [_kept(row, run.model) for row in rows if row.suite in GATED]
-    _write(path, [head, *map(_line, kept), *map(_line, stay)])
+    write_lines(path, [head, *map(_line, kept), *map(_line, stay)])
     return len(kept)
 
 
@@ -125,12 +125,15 @@ def load_baseline(path: Path) -> Baseline:
 
     Raises:
         NoBaseline: There is none.
+        BadCases: It can't be read.
     """
+    if not path.is_file():
+        raise NoBaseline(path)
     try:
-        head, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    except (FileNotFoundError, ValueError):
-        raise NoBaseline(path) from None
-    return Baseline(head, tuple(Row(question="", tags=(), **line) for line in lines))
+        head, *lines = (line for _, line in read_lines(path))
+        return Baseline(head, tuple(Row(question="", tags=(), **line) for line in lines))
+    except (BadCases, TypeError, ValueError) as error:
+        raise BadCases(f"what was accepted can't be read ({error}); accept a run anew: ask eval accept RUN") from None
 
 
 def extend_baseline(path: Path, run: Run, rows: Sequence[Row]) -> int:
@@ -139,7 +142,7 @@ def extend_baseline(path: Path, run: Run, rows: Sequence[Row]) -> int:
     known = {(row.suite, row.case) for row in baseline.rows}
     new = [_kept(row, run.model) for row in rows if row.suite in GATED and (row.suite, row.case) not in known]
     if new:
-        _write(path, [baseline.head, *map(_line, baseline.rows), *map(_line, new)])
+        write_lines(path, [baseline.head, *map(_line, baseline.rows), *map(_line, new)])
     return len(new)
 
 
@@ -208,10 +211,3 @@ def _kept(row: Row, model: str) -> Row:
 def _line(row: Row) -> dict[str, Any]:
     line = {"suite": row.suite, "case": row.case, "values": row.values, "facts": row.facts}
     return line | ({"detail": row.detail} if row.detail else {})
-
-
-def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    draft.replace(path)

@@ -16,7 +16,6 @@ counted (`unparsed`) and gives no score.
      "correctness": "right", "completeness": "all", "relevance": "yes"}
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import Any
 
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from assistant.grade import Model
-from eval.cases import BadCases
+from eval.cases import BadCases, read_lines
 from eval.metrics import Estimate, bootstrap, honest, kappa
 
 GOLD = Path(__file__).resolve().parent / "gold" / "judge.jsonl"
@@ -194,13 +193,11 @@ def _agreed(answers: Sequence[Sequence[Pair]]) -> Estimate | None:
 
 def _labelled(path: Path) -> list[dict[str, Any]]:
     wanted = {"question", "passages", "reference", "answer", "faithful", *LABELS}
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise BadCases(f"there are no hand-made judgements at {path}, so a judge can't be measured") from None
-    except ValueError as error:
-        raise BadCases(f"{path}: not JSON ({error})") from None
-    for number, line in enumerate(lines, start=1):
+    if not path.is_file():
+        raise BadCases(f"there are no hand-made judgements at {path}, so a judge can't be measured")
+    found = []
+    for number, line in read_lines(path):
         if missing := wanted - line.keys():
             raise BadCases(f"{path}, line {number} lacks {', '.join(sorted(missing))}; see eval/judge.py")
-    return lines
+        found.append(line)
+    return found

@@ -6,8 +6,7 @@
 `ask eval --mine` scores them on the learner's own index; the nightly run does, too, and warns.
 """
 
-import json
-import os
+import fcntl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from assistant.journal import Feedback, Kept, folder_of
 from assistant.settings import AssistantSettings
-from eval.cases import read_cases
+from eval.cases import read_cases, read_lines, write_lines
 from eval.gate import Checked, NoBaseline, baseline_of, check, extend_baseline, load_baseline, save_baseline
 from eval.publish import keep
 from eval.score import ANSWER, REFUSAL, RETRIEVAL
@@ -89,17 +88,13 @@ def case_from(
 
 def keep_case(path: Path, case: dict[str, Any]) -> bool:
     """Write a case into a file of cases, in place of one with the same id; return whether it is new."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    others = [line for line in lines if line.strip() and json.loads(line).get("id") != case["id"]]
-    new = len(others) == len([line for line in lines if line.strip()])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in [*others, json.dumps(case, ensure_ascii=False)])
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    return new
+    with path.with_name(f"{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the app and the command may keep one at the same moment
+        lines = [line for _, line in read_lines(path)] if path.is_file() else []
+        others = [line for line in lines if line.get("id") != case["id"]]
+        write_lines(path, [*others, case])
+    return len(others) == len(lines)
 
 
 def plan_mine(settings: AssistantSettings, *, use_model: bool = True) -> Plan:

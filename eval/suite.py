@@ -11,13 +11,14 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assistant import author, check, follow, grade, prompt, retrieve
 from assistant.answer import check_question
+from assistant.errors import QuestionRejected
 from assistant.follow import standalone
 from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
@@ -137,13 +138,7 @@ def run(
     """
     started = time.time()
     tell = progress or (lambda step, done, total: None)
-    cases = spread(read_cases(plan.cases), plan.limit)
-    beside = plan.cases.with_name(OTHERS)
-    others = spread(read_cases(beside, answerable=False), plan.limit) if beside.is_file() else []
-    if not cases:
-        raise BadCases(f"{plan.cases} has no cases")
-    for case in [*cases, *others]:
-        check_question(case.question)  # before the work begins
+    cases, others = _read(plan)
     model = _model(settings, notice) if plan.use_model else None
     suites = tuple(suite for suite in plan.suites if model or suite != ANSWER or not plan.written_only)
     units = read_units(plan.cases.with_name(UNITS))
@@ -161,10 +156,39 @@ def run(
                 f"chunk_tokens={settings.chunk_tokens}: {shelf.embedder.model.name} reads no more than "
                 f"{shelf.chunk_tokens}, so chunks have at most that many"
             )
+        if lost := _lost(cases, units, shelf):
+            of = f"{len(lost)} of {len(cases)} questions"
+            notice(f"{of} name no note that is there ({lost[0]}): they count as not found; is it the right folder?")
         bench = Bench(
             shelf, settings, cases, others, units, model, _reranker(settings), tell, judged, plan.limit, suites
         )
         return _scored(bench, plan, content, started, known)
+
+
+def _read(plan: Plan) -> tuple[list[Case], list[Case]]:
+    """Return the cases and those of other subjects, all of which can be asked: mistakes are told before the work."""
+    beside = plan.cases.with_name(OTHERS)
+    every = read_cases(plan.cases), read_cases(beside, answerable=False) if beside.is_file() else []
+    if not every[0]:
+        raise BadCases(f"{plan.cases} has no cases")
+    if both := {case.id for case in every[0]} & {case.id for case in every[1]}:
+        raise BadCases(f"{beside} and {plan.cases} both have a case {min(both)}; each needs an id of its own")
+    cases, others = (spread([_askable(case) for case in of], plan.limit) for of in every)
+    return cases, others
+
+
+def _askable(case: Case) -> Case:
+    try:
+        return replace(case, question=check_question(case.question))
+    except QuestionRejected as error:
+        raise BadCases(f"case {case.id}: {error}") from None
+
+
+def _lost(cases: Iterable[Case], units: Mapping[str, str], shelf: Shelf) -> list[str]:
+    """Return a gold unit of each answerable case of which no gold unit is among the notes."""
+    there = {units.get(path, path) for path in shelf.ledger.notes()}
+    wanted = [case for case in cases if case.answerable and case.gold_units]
+    return [case.gold_units[0] for case in wanted if not there & set(case.gold_units)]
 
 
 def _scored(

@@ -130,11 +130,27 @@ def test_cases_that_can_not_be_read_are_named(world: Path) -> None:
     with pytest.raises(BadCases, match=r"no file of cases at .*nothing\.jsonl"):
         read_cases(world / "nothing.jsonl")
     (world / "bad.jsonl").write_text('{"id": 1, "question": "a"}\n{"question": "b"}\n')
-    with pytest.raises(BadCases, match="case 2 lacks"):
+    with pytest.raises(BadCases, match="line 2: lacks 'id'"):
         read_cases(world / "bad.jsonl")
     (world / "bad.jsonl").write_text("{\n")
     with pytest.raises(BadCases, match="line 1: not JSON"):
         read_cases(world / "bad.jsonl")
+
+
+def test_questions_about_notes_that_are_not_there_are_told_of(world: Path) -> None:
+    lines = [*CASES, {"id": "x", "question": "What is a zebra?", "gold_docs": ["animals/gone.md"]}]
+    (world / "moved.jsonl").write_text("".join(json.dumps(case) + "\n" for case in lines))
+    done = ask("--notes", f"{world}/corpus", "--cases", f"{world}/moved.jsonl", "--suite", "retrieval", "--json")
+    assert done.exit_code == 0
+    assert "1 of 5 questions name no note that is there (animals/gone.md)" in done.stderr
+    assert json.loads(done.stdout)["suites"]["retrieval"]["hit@10"]["value"] == 0.75
+
+
+def test_a_case_of_another_subject_needs_an_id_of_its_own(world: Path) -> None:
+    (world / "ood_queries.jsonl").write_text('{"id": "z1", "question": "Who won the cup?"}\n')
+    done = ask("--notes", f"{world}/corpus", "--cases", f"{world}/queries.jsonl", "--no-llm")
+    assert done.exit_code == 1
+    assert "both have a case z1" in done.stderr
 
 
 def test_notes_and_cases_belong_together(world: Path) -> None:

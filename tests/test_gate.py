@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from assistant.answer import Answer, answer
 from assistant.journal import Journal
 from assistant.settings import AssistantSettings
-from eval.cases import read_cases
+from eval.cases import BadCases, read_cases
 from eval.gate import NoBaseline, OtherCases, baseline_of, check, extend_baseline, load_baseline, save_baseline
 from eval.mine import NothingToScore, case_from, cases_path, keep_case, score_mine
 from eval.runs import Run
@@ -54,6 +54,16 @@ def test_what_rounding_does_is_no_change(tmp_path: Path) -> None:
     found = [Row("retrieval", str(i), "?", (), {"ndcg@10": 0.6309297535714575}) for i in range(100)]
     save_baseline(path, run_of(found), found)
     assert check(load_baseline(path), found, path).worse == []
+
+
+def test_a_baseline_that_can_not_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.jsonl"
+    save_baseline(path, run_of(rows(90)), rows(90))
+    path.write_text(path.read_text() + "<<<<<<< HEAD\n")
+    with pytest.raises(BadCases, match=r"baseline\.jsonl, line 102: not JSON .*accept a run anew"):
+        load_baseline(path)
+    assert save_baseline(path, run_of(rows(80)), rows(80)) == 100  # which a person asked for
+    assert len(load_baseline(path).rows) == 100
 
 
 def test_a_baseline_of_other_cases_is_told_apart_from_a_fall(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def last_nights(folder: Path, limit: int) -> list[Detail]:
         limit: Most nights.
     """
     try:
-        lines = (folder / "nights.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (folder / "nights.jsonl").read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
     found: list[Detail] = []

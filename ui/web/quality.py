@@ -13,6 +13,7 @@ from assistant import llm
 from assistant.figures import Figures, Spread, figures
 from assistant.journal import folder_of
 from eval import gate, report
+from eval.cases import BadCases
 from eval.runs import Run, Runs
 from ingest.errors import StudyError
 from ui.settings import UiSettings
@@ -121,7 +122,7 @@ def last_gate(settings: UiSettings) -> str:
                 continue
             try:
                 found = gate.check(gate.load_baseline(path), runs.rows_of(run.id), path, model=run.model)
-            except (gate.OtherCases, gate.NoBaseline):
+            except (gate.OtherCases, gate.NoBaseline, BadCases):
                 continue
             when = time.strftime("%d %b, %H:%M", time.localtime(run.started))
             worse = "; ".join(f"{one.suite} {one.metric} {one.before:.3f} → {one.after:.3f}" for one in found.worse)
