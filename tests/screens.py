@@ -1,6 +1,9 @@
 """Take the screenshots of docs/: `python -m tests.screens`. The app runs on corpus/, without a model server, for a
-learner who has studied for three weeks (tests/lived.py)."""
+learner who has studied for three weeks (tests/lived.py) and measured a few nights."""
 
+import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NOBODY = "http://127.0.0.1:9/v1"
 SIZES = {"wide": (1280, 860), "phone": (380, 760)}
 QUESTION = "What limits how fast a GPU produces tokens for one user?"
+NIGHTS = (("--limit", "60"), ("--limit", "100"), ("--limit", "140"))
+"""What `ask eval` is told, one run after the other."""
+GOLD = ROOT / "eval" / "gold" / "queries.jsonl"
 
 
 def main(target: Path) -> None:
@@ -28,7 +34,11 @@ def main(target: Path) -> None:
         settings = UiSettings(home=Path(home), notes=ROOT / "corpus", llm_url=NOBODY)
         sync(Shelf(settings))
         Learner(settings).study()
+        for options in NIGHTS:
+            _run("eval", "--suite", "retrieval", "--no-llm", *options, home=home)
         with served(ROOT / "corpus", Path(home), STUDY_LLM_URL=NOBODY) as app:
+            for line in GOLD.read_text().splitlines()[::12]:
+                _run("answer", "--", json.loads(line)["question"], home=home)
             for name, (width, height) in SIZES.items():
                 with opened(browser, app, width=width, height=height, dark=name == "phone") as page:
                     _shots(page, app, lambda part, name=name, page=page: _save(page, target / f"{part}-{name}.png"))
@@ -66,6 +76,12 @@ def _shots(page: Any, app: App, save: Any) -> None:
         tab(page, name)
         page.wait_for_timeout(1500)
         save(name.lower())
+
+
+def _run(*words: str, home: str) -> None:
+    environment = os.environ | {"STUDY_HOME": home, "STUDY_NOTES": str(ROOT / "corpus"), "STUDY_LLM_URL": NOBODY}
+    command = [sys.executable, "-c", "from ui.cli import run; run()", *words]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, timeout=300)
 
 
 def _save(page: Any, path: Path) -> None:
