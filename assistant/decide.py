@@ -14,10 +14,31 @@ from dataclasses import dataclass, field
 from assistant.errors import NoSuchCertificate
 from assistant.journal import Journal
 
-START, EXAM, MINUTES, TICK, UNTICK, USED_UP = "start", "exam", "minutes", "tick", "untick", "used_up"
+START, EXAM, MINUTES, TICK, UNTICK = "start", "exam", "minutes", "tick", "untick"
+USED_UP, USED_UP_BY_RULE, READ = "used_up", "used_up_by_rule", "read"
 PLANNED, BOOKED, EARNED, DROPPED = STATES = ("planned", "booked", "earned", "dropped")
 EXPIRING_DAYS = 90
 """A certificate that ends within so many days is expiring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Reading that was done about an objective."""
+
+    plan: str
+    objective: str
+    day: datetime.date
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """An objective for which no further item could be made."""
+
+    generation: int
+    """Of the notes: others may give more."""
+    by_rule: bool
+    """Whether rules made the items: a model may still find some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +51,10 @@ class Decided:
     """A day; 0: not said."""
     ticked: dict[str, datetime.date] = field(default_factory=dict)
     """Milestones and labs that are done, and since when."""
-    used_up: dict[str, int] = field(default_factory=dict)
-    """Objectives for which no further item could be made, and of which generation of the notes."""
+    used_up: dict[str, UsedUp] = field(default_factory=dict)
+    """By objective."""
+    read: tuple[Read, ...] = ()
+    """What was read, for any plan: a day has its minutes once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +104,13 @@ class Decisions:
         """Say that a milestone or a lab is done, or that it is not after all."""
         self._add(plan, TICK if done else UNTICK, what)
 
-    def used_up(self, plan: str, objective: str, generation: int) -> None:
-        """Note that these notes give no further item for an objective."""
-        self._add(plan, USED_UP, f"{objective} {generation}")
+    def used_up(self, plan: str, objective: str, generation: int, *, by_rule: bool) -> None:
+        """Note that these notes give no further item for an objective; `by_rule`: no model was asked."""
+        self._add(plan, USED_UP_BY_RULE if by_rule else USED_UP, f"{objective} {generation}")
+
+    def read(self, plan: str, objective: str, seconds: float) -> None:
+        """Note that the passages of an objective were read, and how long that took."""
+        self._add(plan, READ, f"{objective} {seconds:.0f}")
 
     def _add(self, plan: str, what: str, value: str) -> None:
         with self._journal.transaction() as db:
@@ -94,7 +121,7 @@ class Decisions:
         """Return what was decided about a plan."""
         last: dict[str, str] = {}
         ticked: dict[str, datetime.date] = {}
-        used_up: dict[str, int] = {}
+        used_up: dict[str, UsedUp] = {}
         for at, what, value in self._journal.rows(
             "SELECT at, what, value FROM decisions WHERE plan = ? ORDER BY id", plan
         ):
@@ -102,12 +129,22 @@ class Decisions:
                 ticked.setdefault(value, datetime.date.fromtimestamp(at))
             elif what == UNTICK:
                 ticked.pop(value, None)
-            elif what == USED_UP:
+            elif what in (USED_UP, USED_UP_BY_RULE):
                 objective, _, generation = value.rpartition(" ")
-                used_up[objective] = int(generation)
-            else:
+                used_up[objective] = UsedUp(int(generation), what == USED_UP_BY_RULE)
+            elif what != READ:
                 last[what] = value
-        return Decided(_day(last.get(START)), _day(last.get(EXAM)), int(last.get(MINUTES, 0)), ticked, used_up)
+        minutes = int(last.get(MINUTES, 0))
+        return Decided(_day(last.get(START)), _day(last.get(EXAM)), minutes, ticked, used_up, self._read())
+
+    def _read(self) -> tuple[Read, ...]:
+        found = []
+        for at, plan, value in self._journal.rows(
+            "SELECT at, plan, value FROM decisions WHERE what = ? ORDER BY id", READ
+        ):
+            objective, _, seconds = value.rpartition(" ")
+            found.append(Read(plan, objective, datetime.date.fromtimestamp(at), float(seconds)))
+        return tuple(found)
 
     def begun(self) -> list[str]:
         """Return the plans that the learner has begun, the first one first."""

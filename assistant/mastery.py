@@ -98,6 +98,14 @@ def mastery(of: Mapping[str, Sequence[Item]], log: Sequence[Review], reviews: Re
     return found
 
 
+def shortfall(one: Standing) -> str:
+    """Return in a few words why an objective that was asked about is not mastered."""
+    if wilson(one.right, one.answered, Z_LOWER_90)[0] >= MASTERED:
+        return "was mastered, fades without reviews"
+    few = ", too few to tell" if one.right == one.answered else ""
+    return f"{one.right} of {one.answered} right{few}"
+
+
 def standing(
     one: Objective,
     found: Covered,

@@ -15,7 +15,7 @@ from assistant.items import Item
 from assistant.mastery import DONE, GAP, Standing, last_answers, mastery, standing, weights_of
 from assistant.review import Reviews
 from assistant.timeline import Stretch, behind, stretches
-from assistant.today import Task, seconds_a_question, tasks
+from assistant.today import READ_FOR, Task, seconds_a_question, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class Plan:
     """Items to be reviewed now, of any plan."""
     answered_today: int
     """Questions, of any plan."""
+    read_today: int
+    """Minutes, for any plan."""
     objectives: tuple[Standing, ...]
     domains: tuple[Subject, ...]
     phases: tuple[Stretch, ...]
@@ -109,6 +111,7 @@ def stand(
     decided: Decided,
     *,
     minutes: int = 0,
+    by_rule: bool = True,
 ) -> Plan:
     """Return how it stands with a plan.
 
@@ -119,6 +122,7 @@ def stand(
         reviews: The learner's.
         decided: What the learner decided about it.
         minutes: That there are today; 0: as decided, or as the plan has them.
+        by_rule: Whether no model is there to make questions where rules found no more.
     """
     now = reviews.now()
     today = datetime.date.fromtimestamp(now)
@@ -141,17 +145,22 @@ def stand(
     squeezed = (ends - start).days + 1 < blueprint.days
     phases = stretches(blueprint, standings, decided, start, ends, today)
     learnt = {review.item for review in of_today if review.source == "quiz"}
+    read_today = sum(one.seconds for one in decided.read if one.day == today) / 60
+    lately = today - datetime.timedelta(days=READ_FOR)
+    seconds = seconds_a_question(log)
     to_do = tasks(
         standings,
         phases,
         coverage,
         decided,
         touched={id_ for id_, found in of.items() if any(item.id in learnt for item in found)},
+        read={one.objective for one in decided.read if one.plan == blueprint.id and one.day > lately},
         today=today,
         minutes=minutes,
+        gone=len(of_today) * seconds / 60 + read_today,
         due=due,
-        answered_today=len(of_today),
-        seconds=seconds_a_question(log),
+        seconds=seconds,
+        by_rule=by_rule,
     )
     return Plan(
         id=blueprint.id,
@@ -168,6 +177,7 @@ def stand(
         recall=sum(one.weight * (one.recall or 0.0) for one in standings) / 100,
         due=due,
         answered_today=len(of_today),
+        read_today=round(read_today),
         objectives=standings,
         domains=tuple(
             _subject(domain.id, domain.title, domain.weight, [one for one in standings if one.domain == domain.id])

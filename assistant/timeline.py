@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from assistant.blueprint import Blueprint, Phase
 from assistant.decide import Decided
-from assistant.mastery import DONE, GAP, Standing
+from assistant.mastery import DONE, GAP, Standing, shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,23 @@ def stretches(
     return tuple(found)
 
 
+def ago(phase: Stretch, today: datetime.date) -> str:
+    """Return in words how long ago a phase ended."""
+    days = (today - phase.ends).days
+    return "yesterday" if days == 1 else f"{days} days ago"
+
+
 def behind(phases: Sequence[Stretch], standings: Sequence[Standing], today: datetime.date) -> tuple[str, ...]:
+    """Return what the phases that are over left undone, and why it is not done, a line each."""
     lines = []
     for phase in phases:
         if phase.state != "past":
             continue
-        ago = (today - phase.ends).days
-        when = f"{phase.title} ended {'yesterday' if ago == 1 else f'{ago} days ago'}"
-        short = [one.id for one in standings if one.phase == phase.id and one.state not in (DONE, GAP)]
+        when = f"{phase.title} ended {ago(phase, today)}"
+        open_ = [one for one in standings if one.phase == phase.id and one.state not in (DONE, GAP)]
+        if never := [one.id for one in open_ if not one.answered]:
+            lines.append(f"{when}; never asked: {', '.join(never)}")
+        short = [f"{one.id} ({shortfall(one)})" for one in open_ if one.answered]
         if short:
             lines.append(f"{when}; not mastered: {', '.join(short)}")
         if unticked := [mark.id for mark in phase.marks if not mark.ticked]:

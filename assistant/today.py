@@ -3,7 +3,7 @@
     what is due → new questions about the objectives with the most to win → a lab → a source for what the notes lack
 
 What is to win is weight · (1 − mastery), among the phases that have begun; what was never asked about, or
-often answered wrongly, is read first.
+often answered wrongly, is read first, and read again though nothing new can be asked about it.
 """
 
 import datetime
@@ -16,7 +16,7 @@ from assistant.cover import Coverage
 from assistant.decide import Decided
 from assistant.mastery import GAP, LEARNING, NEW, READ, Reading, Standing
 from assistant.review import Review
-from assistant.timeline import Stretch
+from assistant.timeline import Stretch, ago
 
 ENOUGH = 7
 """Items of an objective that are to be answered once; then reviews keep them."""
@@ -32,6 +32,8 @@ SECONDS = 40.0
 """For one question with its answer, until the learner's own median is known; an estimate."""
 READ_AGAIN = 0.7
 """Share of right answers below which an objective is read about again before more is asked."""
+READ_FOR = 3
+"""Days within which what was read is not to be read again."""
 OWN = 20
 """Answers from which on the learner's own median counts."""
 
@@ -66,11 +68,13 @@ def tasks(
     decided: Decided,
     *,
     touched: Collection[str],
+    read: Collection[str],
     today: datetime.date,
     minutes: int,
+    gone: float,
     due: int,
-    answered_today: int,
     seconds: float,
+    by_rule: bool,
 ) -> list[Task]:
     """Return what is still to be done today.
 
@@ -80,14 +84,16 @@ def tasks(
         coverage: What the notes have for the plan.
         decided: What the learner decided about it.
         touched: Ids of the objectives that had new questions today.
+        read: Ids of those that were read about in the last days.
         today: The day.
         minutes: That there are today.
+        gone: Minutes of them that were spent already.
         due: Items to be reviewed now.
-        answered_today: Questions that were answered today.
         seconds: That a question takes.
+        by_rule: Whether no model is there to make questions.
     """
     found: list[Task] = []
-    left = max(0.0, minutes - answered_today * seconds / 60)
+    left = max(0.0, minutes - gone)
     if due:
         count = min(due, max(1, int(left * 60 / seconds)))
         took = count * seconds / 60
@@ -99,25 +105,31 @@ def tasks(
     open_ = sorted((one for one in of if one.state in (NEW, LEARNING)), key=_most_to_win)
     days = max(1, (begun[-1].ends - today).days + 1)
     focus = max(FOCUS, math.ceil(len(open_) / days)) - len(touched)
+    ended = {phase.id: f"; its phase ended {ago(phase, today)}" for phase in begun if phase.state == "past"}
     for one in open_:
         if focus <= 0:
             break
-        if one.id in touched or (decided.used_up.get(one.id) == coverage.generation and one.answered >= one.items):
-            continue  # reviews keep what there is
-        wanted = min(AT_ONCE, max(ENOUGH - one.answered, one.items - one.answered))
-        reading = _reading(one, coverage) if one.right < READ_AGAIN * one.answered or not one.answered else None
-        spent = reading.minutes if reading else 0
-        wanted = min(wanted, int((left - spent) * 60 / seconds))
-        if wanted < 1:
+        if one.id in touched:
+            continue
+        more = 0 if _used_up(one, coverage, decided, by_rule=by_rule) else ENOUGH - one.answered
+        wanted = min(AT_ONCE, max(0, more, one.items - one.answered))  # else reviews keep what there is
+        why = _why(one) + ended.get(one.phase, "")
+        weak = one.right < READ_AGAIN * one.answered or (not one.answered and wanted > 0)
+        reading = _reading(one, coverage, why) if weak and one.id not in read else None
+        spent: float = reading.minutes if reading else 0
+        there = int((left - spent) * 60 / seconds)
+        if there < min(wanted, 1) or spent > left or not (reading or wanted):
             continue
         if reading:
             found.append(reading)
-        took = wanted * seconds / 60
-        found.append(Task("quiz", _minutes(took), one.text, _why(one), one.id, wanted))
-        left -= spent + took
+        if wanted := min(wanted, there):
+            took = wanted * seconds / 60
+            found.append(Task("quiz", _minutes(took), one.text, why, one.id, wanted))
+            spent += took
+        left -= spent
         focus -= 1
     marks = [mark for phase in begun for mark in phase.marks if mark.kind == "lab" and not mark.ticked]
-    left = min(left, minutes - sum(task.minutes for task in found))
+    left = min(left, minutes - gone - sum(task.minutes for task in found))
     if marks and left >= LEAST_LAB:
         found.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
     gaps = sorted((one for one in of if one.state == GAP), key=_most_to_win)
@@ -131,9 +143,14 @@ def _most_to_win(one: Standing) -> tuple[float, str]:
     return -one.weight * (1 - one.mastery), one.id
 
 
-def _reading(one: Standing, coverage: Coverage) -> Task:
+def _used_up(one: Standing, coverage: Coverage, decided: Decided, *, by_rule: bool) -> bool:
+    found = decided.used_up.get(one.id)
+    return found is not None and found.generation == coverage.generation and (by_rule or not found.by_rule)
+
+
+def _reading(one: Standing, coverage: Coverage, why: str) -> Task:
     words = sum(passage.words for passage in coverage.objectives[one.id].passages[:READ])
-    return Task("read", _minutes(words / WORDS_A_MINUTE), one.text, _why(one), one.id, 0, one.read)
+    return Task("read", _minutes(words / WORDS_A_MINUTE), one.text, why, one.id, 0, one.read)
 
 
 def _why(one: Standing) -> str:

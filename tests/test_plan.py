@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from assistant.blueprint import Blueprint, load
 from assistant.cover import Coverage, Covered, Serving, cover, name_of
-from assistant.decide import BOOKED, EARNED, PLANNED, Decided, Decisions
+from assistant.decide import BOOKED, EARNED, PLANNED, Decided, Decisions, UsedUp
 from assistant.errors import JournalUnavailable, NoSuchCertificate, ServerFailed
 from assistant.interval import Z_LOWER_90, wilson
 from assistant.items import Evidence, Item, Items
@@ -26,6 +27,7 @@ from tests.scripted import Scripted
 from tests.test_blueprint import SMALL, written
 from tests.test_review import DAY, NOON, Clock
 from ui.cli import main
+from ui.plan import plan_text
 
 TODAY = datetime.date(2026, 11, 21)
 
@@ -59,7 +61,7 @@ class World:
     def answer(self, number: int, *, right: bool, at: float | None = None, source: str = "review") -> None:
         self.reviews.add(self.items[number], GOOD if right else AGAIN, correct=right, at=at, source=source)
 
-    def stand(self, minutes: int = 0) -> Plan:
+    def stand(self, minutes: int = 0, *, by_rule: bool = True) -> Plan:
         return stand(
             self.blueprint,
             self.coverage,
@@ -67,6 +69,7 @@ class World:
             self.reviews,
             self.decisions.of("my-exam"),
             minutes=minutes,
+            by_rule=by_rule,
         )
 
 
@@ -175,11 +178,41 @@ def test_what_was_done_today_is_taken_off_and_another_objective_comes_up(world: 
 def test_an_objective_that_gives_no_more_questions_is_left_to_reviews_until_the_notes_change(world: World) -> None:
     for number in range(10):
         world.answer(number, right=False, at=NOON - 2 * DAY)
-    world.decisions.used_up("my-exam", "rdma", 1)
+    world.decisions.used_up("my-exam", "rdma", 1, by_rule=False)
+    assert [task.kind for task in world.stand().tasks] == ["review", "read"]  # none is right: it is read again
+    assert [task.kind for task in world.stand(by_rule=False).tasks] == ["review", "read"]
+    world.decisions.read("my-exam", "rdma", 120)
     assert [task.kind for task in world.stand().tasks] == ["review"]
     world.coverage = Coverage("my-exam", 2, world.coverage.objectives)
     world.items.append(item(11))
-    assert [task.kind for task in world.stand().tasks] == ["review", "read", "quiz"]
+    assert [task.kind for task in world.stand().tasks] == ["review", "quiz"]
+
+
+def test_what_rules_used_up_a_model_may_still_write_about(world: World) -> None:
+    world.decisions.used_up("my-exam", "rdma", 1, by_rule=True)
+    world.items = []
+    assert world.stand().tasks == ()
+    assert [task.kind for task in world.stand(by_rule=False).tasks] == ["read", "quiz"]
+
+
+def test_what_was_read_today_is_not_to_be_read_again_and_its_time_is_taken_off(world: World) -> None:
+    world.decisions.read("my-exam", "rdma", 150)
+    plan = world.stand(minutes=6)
+    assert (plan.read_today, tasks(plan)) == (2, [("quiz", "rdma", 5, 3)])  # 3.5 minutes at 40 s a question
+    world.decisions.read("another", "rdma", 180)
+    assert tasks(world.stand(minutes=6)) == []
+    world.clock.now += DAY
+    assert tasks(world.stand(minutes=6)) == [("quiz", "rdma", 7, 5)]
+    world.clock.now += 2 * DAY
+    assert tasks(world.stand(minutes=6)) == [("read", "rdma", 0, 2), ("quiz", "rdma", 6, 4)]
+
+
+def test_reading_for_what_is_behind_says_so(world: World) -> None:
+    world.decisions.start("my-exam", day(-24))
+    assert [(task.about, task.why) for task in world.stand().tasks if task.kind == "read"] == [
+        ("rdma", "60 % of the plan, never asked; its phase ended 5 days ago"),
+        ("tiers", "40 % of the plan, never asked"),
+    ]
 
 
 def test_the_learners_own_pace_counts_once_it_is_known(world: World) -> None:
@@ -211,13 +244,73 @@ def test_phases_follow_each_other_and_shrink_when_the_exam_is_sooner(world: Worl
 def test_what_is_behind_is_named(world: World) -> None:
     world.decisions.start("my-exam", day(-24))
     assert world.stand().behind == (
-        "Basics ended 5 days ago; not mastered: rdma",
+        "Basics ended 5 days ago; never asked: rdma",
         "Basics ended 5 days ago; not ticked: first-test",
     )
     world.decisions.tick("my-exam", "first-test")
     for number in range(7):
         world.answer(number, right=True)
     assert world.stand().behind == ()
+
+
+def test_what_is_behind_says_why(world: World) -> None:
+    def why() -> str:
+        line = world.stand().behind[0]
+        return line[line.index("(") :]
+
+    world.decisions.start("my-exam", day(-24))
+    world.answer(0, right=True)
+    world.answer(1, right=True)
+    assert why() == "(2 of 2 right, too few to tell)"
+    world.answer(2, right=False)
+    assert why() == "(2 of 3 right)"
+    for number in range(10):
+        world.answer(number, right=True)
+    world.clock.now += 40 * DAY
+    assert why() == "(was mastered, fades without reviews)"
+
+
+def test_sixty_days_of_todays_work_are_learned_kept_within_their_minutes_and_foreseen(world: World) -> None:
+    world.items = [item(n) for n in range(10)] + [item(n, "c-tiers") for n in range(10, 20)]
+    world.decisions.start("my-exam", TODAY)
+    world.decisions.exam("my-exam", day(68))
+    chance, recall = random.Random(1), []
+    for _ in range(60):
+        plan = world.stand(minutes=12)
+        recall.append(plan.recall)
+        assert sum(task.minutes for task in plan.tasks if task.kind != "lab") <= 12
+        for task in plan.tasks:
+            new = [one.id for one in world.items if one.id not in world.reviews.asked()]
+            if task.kind == "read":
+                world.decisions.read("my-exam", task.about, task.minutes * 60)
+            if task.kind in ("review", "quiz"):
+                wanted = world.coverage.by_objective(world.items).get(task.about, world.items)
+                due = [one.item for one in world.reviews.due({one.id for one in world.items})]
+                asked = due if task.kind == "review" else [one.id for one in wanted if one.id in new]
+                for id_ in asked[: task.count]:
+                    number = next(n for n, one in enumerate(world.items) if one.id == id_)
+                    world.answer(number, right=chance.random() < 0.85, source=task.kind)
+        world.clock.now += DAY
+    plan = world.stand(minutes=12)
+    assert {one.answered for one in plan.objectives} == {10}
+    # Nothing is foreseen of what was not asked; in the first phase no more than its 60 %.
+    assert recall[0] == 0.0
+    assert 0.3 < recall[1] < recall[20] < 0.6
+    assert plan.recall == pytest.approx(0.93, abs=0.01)
+    assert plan.mastery == pytest.approx(0.78, abs=0.01)
+
+
+def test_after_an_exam_what_was_missed_is_not_foreseen_as_recalled(world: World) -> None:
+    world.decisions.start("my-exam", TODAY)
+    world.decisions.exam("my-exam", day(28))
+    for number in range(10):
+        world.answer(number, right=number < 4, source="exam")
+    missed = world.stand()
+    assert (missed.objectives[0].right, missed.objectives[0].answered) == (4, 10)
+    chance = missed.objectives[0].recall
+    assert chance is not None
+    assert 0.2 < chance < 0.4  # four of ten, and those fade until then
+    assert missed.recall == pytest.approx(0.6 * chance)  # nothing was asked of the other 40 %
 
 
 def test_a_plan_that_was_not_begun_is_never_behind(world: World) -> None:
@@ -245,12 +338,14 @@ def test_the_last_decision_counts_and_all_are_kept(world: World) -> None:
     decisions.tick("my-exam", "first-test")
     decisions.tick("my-exam", "measure")
     decisions.tick("my-exam", "measure", done=False)
-    assert decisions.of("my-exam") == Decided(day(3), None, 25, {"first-test": TODAY}, {})
+    decisions.used_up("my-exam", "rdma", 4, by_rule=True)
+    used_up = {"rdma": UsedUp(4, by_rule=True)}
+    assert decisions.of("my-exam") == Decided(day(3), None, 25, {"first-test": TODAY}, used_up)
     assert decisions.of("another") == Decided()
     assert decisions.begun() == ["my-exam"]
     with pytest.raises(JournalUnavailable, match="decisions stay"), world.journal.transaction() as db:
         db.execute("DELETE FROM decisions")
-    assert len(world.journal.rows("SELECT * FROM decisions")) == 6
+    assert len(world.journal.rows("SELECT * FROM decisions")) == 7
 
 
 def test_a_certificate_is_planned_booked_earned_and_ends(world: World) -> None:
@@ -366,12 +461,27 @@ def test_plans_are_listed_with_the_learners_own_and_those_begun(notes: Assistant
 def test_a_plan_is_begun_shown_ticked_and_printed(notes: AssistantSettings) -> None:
     shown = ask("plan", "my-exam", "--start", "2026-11-01", "--exam", "2099-01-01", "--minutes", "30").stdout
     assert "30 minutes a day" in shown
+    assert "\n  do it here: ask plan my-exam --study\n" in shown
     assert "Read: Explain RDMA, InfiniBand and RoCE on Ethernet.\n" in shown
     assert "· networks.md, § RDMA" in shown
     assert "Your notes don't cover\n   40 %  Choose storage tiers." in shown
     told = json.loads(ask("plan", "--tick", "first-test", "--json").stdout)  # the only one begun
     assert told["phases"][0]["marks"][0]["ticked"] is not None
     assert (told["start"], told["exam"], told["minutes"]) == ("2026-11-01", "2099-01-01", 30)
+
+
+def test_no_line_of_a_plan_is_wider_than_a_terminal_and_no_word_is_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.decisions.start("my-exam", day(-24))
+    text = "Explain " + "RDMA, InfiniBand and RoCE on Ethernet, " * 4 + "and flow control."
+    first = world.blueprint.objectives[0]
+    world.blueprint = replace(world.blueprint, objectives=(replace(first, text=text), *world.blueprint.objectives[1:]))
+    for everything in (False, True):
+        shown = plan_text(world.stand(), everything=everything)
+        assert max(map(len, shown.splitlines())) <= 80
+        assert text in " ".join(shown.split())
+        assert "then answer up to 7 new questions on it" in shown
 
 
 @pytest.mark.parametrize(
@@ -397,6 +507,7 @@ def test_todays_work_is_done_at_the_terminal_and_counts(notes: AssistantSettings
     done = ask("plan", "my-exam", "--study", "--no-llm", given="\n" + "\n" * 20)
     assert "Read: Explain RDMA" in done.stdout
     assert "Wrong: " in done.stdout
+    assert [one.objective for one in Decisions(Journal.of(notes)).of("my-exam").read] == ["rdma"]
     told = json.loads(ask("plan", "my-exam", "--json").stdout)
     rdma = told["objectives"][0]
     assert rdma["state"] == "learning"
@@ -415,7 +526,7 @@ def test_a_server_that_failed_does_not_use_an_objective_up(
     assert Decisions(Journal.of(notes)).of("my-exam").used_up == {}
     monkeypatch.setattr("ui.quiz.model_or_none", lambda _: Scripted(lambda _: {"items": []}))
     assert "your notes give no more questions on it" in ask("plan", "my-exam", "--study", given="\n" * 9).stdout
-    assert Decisions(Journal.of(notes)).of("my-exam").used_up == {"rdma": 1}
+    assert Decisions(Journal.of(notes)).of("my-exam").used_up == {"rdma": UsedUp(1, by_rule=False)}
 
 
 def test_a_model_that_failed_once_is_known_to_have() -> None:

@@ -5,13 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ui.show import counted, line_of, table
+from ui.show import counted, line_of, wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assistant.blueprint import Blueprint
     from assistant.cover import Coverage
-    from assistant.decide import Decisions
+    from assistant.decide import Decided, Decisions
+    from assistant.grade import Model
     from assistant.items import Items
+    from assistant.llm import Absent, LanguageModel
     from assistant.mastery import Standing
     from assistant.plan import Plan
     from assistant.review import Reviews
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from ui.settings import UiSettings
 
 DATE = click.DateTime(["%Y-%m-%d"])
+LONGER = 3
+"""Times the minutes foreseen that reading counts at most."""
 _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "mastered": "mastered"}
 
 
@@ -104,13 +110,18 @@ def plan(
     shelf = opening.shelf(settings)
     opening.index_first(shelf)
     coverage, items = opened(blueprint, shelf, settings)
+    from assistant import llm
     from assistant.plan import stand
+    from ui.quiz import model_or_none
 
-    found = stand(blueprint, coverage, items.active(), reviews, decisions.of(blueprint.id))
+    decided = decisions.of(blueprint.id)
+    model = model_or_none(settings) if study and not no_llm else None
+    by_rule = model is None if study or no_llm else rules_alone(decided, coverage, lambda: llm.find(settings))
+    found = stand(blueprint, coverage, items.active(), reviews, decided, by_rule=by_rule)
     if as_json:
         opening.print_json(found.as_json())
     elif study:
-        _study(found, blueprint, coverage, items, reviews, decisions, shelf, settings, use_model=not no_llm)
+        _study(found, blueprint, coverage, items, reviews, decisions, shelf, settings, model)
     else:
         click.echo(plan_text(found, everything=everything))
 
@@ -125,6 +136,15 @@ def opened(blueprint: "Blueprint", shelf: "Shelf", settings: "UiSettings") -> "t
     if shelf.ledger.generation:
         refresh(items, shelf)
     return cover(blueprint, shelf, settings), items
+
+
+def rules_alone(decided: "Decided", coverage: "Coverage", model: "Callable[[], LanguageModel | Absent]") -> bool:
+    """Return whether no model is served; it is looked for only where rules found no more."""
+    from assistant.llm import Absent
+
+    if not any(one.by_rule and one.generation == coverage.generation for one in decided.used_up.values()):
+        return True
+    return isinstance(model(), Absent)
 
 
 def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> None:
@@ -165,23 +185,26 @@ def _list(settings: "UiSettings", decisions: "Decisions", *, as_json: bool) -> N
 
 def plan_text(plan: "Plan", *, everything: bool = False) -> str:
     """Return a plan as it stands, as plain text."""
-    lines = [line_of(plan.title), when(plan), how_far(plan), "", *_today(plan)]
+    lines = [*wrapped(plan.title), *wrapped(when(plan))]
+    if not plan.begun:  # a command stands on a line of its own, to be copied
+        lines.append(f"  begin it: ask plan {plan.id} --start DATE")
+    lines += wrapped(how_far(plan))
+    lines += ["", *_today(plan)]
     if plan.behind:
-        lines += ["", "Behind", *(f"  {line_of(line)}" for line in plan.behind)]
+        lines += ["", "Behind", *(row for line in plan.behind for row in wrapped(line, "  ", "    "))]
     if gaps := [one for one in plan.objectives if one.state == "gap"]:
-        lines += ["", "Your notes don't cover", *(f"  {one.weight:3.0f} %  {line_of(one.text)}" for one in gaps)]
+        lines += ["", "Your notes don't cover"]
+        lines += [row for one in gaps for row in wrapped(one.text, f"  {one.weight:3.0f} %  ", " " * 9)]
     lines += ["", "Domains        mastery  mastered  covered"]
-    lines += [
-        f"  {one.weight:3.0f} %        {one.mastery:6.0%}  {one.mastered:2} of {one.objectives:<2}  "
-        f"{one.covered:2} of {one.objectives:<2}  {line_of(one.title)}"
-        for one in plan.domains
-    ]
+    for one in plan.domains:
+        figures = f"  {one.weight:3.0f} %        {one.mastery:6.0%}  {one.mastered:2} of {one.objectives:<2}  "
+        lines += wrapped(one.title, figures + f"{one.covered:2} of {one.objectives:<2}  ", " " * 43)
     lines += ["", "Phases"]
     for phase in plan.phases:
         if everything or phase.state == "now" or any(not mark.ticked for mark in phase.marks if phase.state == "past"):
             lines += _phase(plan, phase.id, everything=everything)
         else:
-            lines.append(f"  {phase.starts} – {phase.ends}  {line_of(phase.title)}")
+            lines += wrapped(phase.title, f"  {phase.starts} – {phase.ends}  ", " " * 27)
     return "\n".join(lines)
 
 
@@ -193,7 +216,7 @@ def when(plan: "Plan") -> str:
         "today" if left == 0 else f"in {counted(left, 'days')}" if left > 0 else f"{counted(-left, 'days')} ago"
     )
     if not plan.begun:
-        return f"not begun: shown as if you began today; ask plan {plan.id} --start DATE"
+        return "not begun: shown as if you began today"
     began = f"begins on {plan.start}" if plan.day < 1 else f"day {plan.day}"
     squeezed = "; the phases are shorter than planned, to fit" if plan.squeezed else ""
     return f"{began}; {ends}; {counted(plan.minutes, 'minutes')} a day{squeezed}"
@@ -203,54 +226,67 @@ def how_far(plan: "Plan") -> str:
     """Return how much of it is mastered, begun, and not in the notes."""
     there = len(plan.objectives)
     asked = sum(one.answered > 0 for one in plan.objectives)
+    recalled = f"{plan.recall:.0%}" if asked else "nothing yet, since nothing was asked"
     return (
         f"{plan.count('mastered')} of {there} objectives mastered, {asked} begun, {plan.count('gap')} not in your "
-        f"notes; mastery by weight {plan.mastery:.0%}; recalled on {plan.ends} without reviews: {plan.recall:.0%}"
+        f"notes; mastery by weight {plan.mastery:.0%}; recalled on {plan.ends} without reviews: {recalled}"
     )
+
+
+def done_today(plan: "Plan") -> str:
+    """Return what was done today, to stand behind how long the rest takes; empty: nothing."""
+    done = [f"{counted(plan.answered_today, 'questions')} answered"] if plan.answered_today else []
+    done += [f"{counted(plan.read_today, 'minutes')} read"] if plan.read_today else []
+    return f"; {' and '.join(done)} today" if done else ""
 
 
 def _today(plan: "Plan") -> list[str]:
     total = sum(task.minutes for task in plan.tasks)
     if not plan.tasks:
-        return [
-            "Today: nothing. All that your notes have for the phases that have begun was asked, and nothing is due."
-        ]
-    done = f"; {counted(plan.answered_today, 'questions')} answered today" if plan.answered_today else ""
-    lines = [
-        f"Today, about {total} of {counted(plan.minutes, 'minutes')}{done} (do it here: ask plan {plan.id} --study)"
-    ]
-    number, about = 0, ""
+        return wrapped(f"Today: nothing more; {nothing_left(plan)}")
+    lines = wrapped(f"Today, about {total} of {counted(plan.minutes, 'minutes')}{done_today(plan)}")
+    lines.append(f"  do it here: ask plan {plan.id} --study")
+    number, about, rest = 0, "", " " * 14
     for task in plan.tasks:
         minutes = f"{task.minutes} min" if task.minutes else ""
         if task.kind == "quiz" and task.about == about:  # it was just read about
-            lines.append(f"     {minutes:>6}  {task_text(task)}")
+            lines.append(f"     {minutes:>7}  then answer up to {counted(task.count, 'new questions')} on it")
             continue
         number, about = number + 1, task.about
-        lines.append(f"{number:3}. {minutes:>6}  {task_text(task)}")
-        lines.append(f"             {line_of(task.why)}")
-        lines += [f"             · {line_of(one.path)}, {line_of(one.locator)}" for one in task.read]
+        lines += wrapped(task_text(task), f"{number:3}. {minutes:>7}  ", rest)
+        lines += wrapped(task.why, rest, rest)
+        for one in task.read:
+            lines += wrapped(f"{one.path}, {one.locator}", f"{rest}· ", f"{rest}  ")
     return lines
+
+
+def nothing_left(plan: "Plan") -> str:
+    """Return why there is nothing to do today."""
+    if done := done_today(plan):
+        return f"{done.removeprefix('; ')}, and nothing else is due."
+    return "all that your notes have for the phases that have begun was asked, and nothing is due."
 
 
 def task_text(task: "Task") -> str:
     """Return what is to be done, in one line."""
     what = line_of(task.what)
     if task.kind == "quiz":
-        return f"Answer {counted(task.count, 'new questions')}: {what}"
+        return f"Answer up to {counted(task.count, 'new questions')}: {what}"
     return {"review": "Review ", "read": "Read: ", "lab": "Lab: ", "source": "Find a source: "}[task.kind] + what
 
 
 def _phase(plan: "Plan", id_: str, *, everything: bool) -> list[str]:
     phase = next(one for one in plan.phases if one.id == id_)
     now = {"now": " (now)", "past": " (over)", "later": ""}[phase.state]
-    lines = [f"  {phase.starts} – {phase.ends}  {line_of(phase.title)}{now}: {line_of(phase.goal)}"]
+    lines = wrapped(f"{phase.title}{now}: {phase.goal}", f"  {phase.starts} – {phase.ends}  ", " " * 27)
     lines.append(f"      {phase.mastered} of {phase.objectives} objectives mastered")
     for mark in phase.marks:
         done = f"done {mark.ticked}" if mark.ticked else "open"
-        lines.append(f"      [{'x' if mark.ticked else ' '}] {mark.id}: {line_of(mark.text)} ({mark.kind}, {done})")
+        box = f"      [{'x' if mark.ticked else ' '}] "
+        lines += wrapped(f"{mark.id}: {mark.text} ({mark.kind}, {done})", box, " " * 10)
     if everything:
         of = [one for one in plan.objectives if one.phase == id_]
-        lines += [f"      {row}" for row in table([(one.id, _objective(one)) for one in of]).splitlines()] if of else []
+        lines += [row for one in of for row in wrapped(f"{one.id}: {_objective(one)}", " " * 6, " " * 10)]
     return lines
 
 
@@ -272,18 +308,15 @@ def _study(
     decisions: "Decisions",
     shelf: "Shelf",
     settings: "UiSettings",
-    *,
-    use_model: bool,
+    model: "Model | None",
 ) -> None:
     """Do today's work at the terminal."""
+    import time
+
     from assistant.items import Item
     from assistant.study import Watched, questions
     from ui.ask_item import Asking
-    from ui.quiz import model_or_none
 
-    model = (
-        model_or_none(settings) if use_model and any(task.kind in ("quiz", "review") for task in plan.tasks) else None
-    )
     objectives = {one.id: one for one in blueprint.objectives}
     for task in plan.tasks:
         click.echo(f"\n{task_text(task)} ({line_of(task.why)})")
@@ -317,10 +350,15 @@ def _study(
             if watched and watched.failed:
                 click.echo("the model server failed: there may be more questions the next time")
             elif asking.asked < task.count:
-                decisions.used_up(blueprint.id, task.about, coverage.generation)
+                decisions.used_up(blueprint.id, task.about, coverage.generation, by_rule=model is None)
                 click.echo("your notes give no more questions on it")
-        elif task.kind == "read" and not _read_on():
-            return None
+        elif task.kind == "read":
+            begun = time.monotonic()
+            if not _read_on():
+                return None
+            # Who goes away meanwhile has not read so long.
+            took = min(time.monotonic() - begun, LONGER * task.minutes * 60)
+            decisions.read(blueprint.id, task.about, took)
     return None
 
 

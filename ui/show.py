@@ -4,6 +4,7 @@ Text of notes and models passes `visible` first, so that no escape sequence reac
 """
 
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
 def line_of(text: str) -> str:
     """Return text on one line, safe to print."""
     return " ".join(visible(text).split())
+
+
+def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    """Return text as lines of at most 80 columns, words whole, as a terminal shows them.
+
+    Args:
+        text: Made one line, safe to print.
+        first: Stands before the first line.
+        rest: Before each that follows.
+    """
+    return textwrap.wrap(
+        line_of(text),
+        80,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def counted(count: int, things: str) -> str:

@@ -14,7 +14,7 @@ from assistant.streak import streak
 from ingest.errors import StudyError
 from ui.cert import certify, offered
 from ui.log import markdown_of, progress_of
-from ui.plan import opened
+from ui.plan import opened, rules_alone
 from ui.web.desk import Desk
 from ui.web.parts import CLICKS, REVEAL, Event, drawn, first_sync, learner_of
 from ui.web.plan_page import certificates_html, plan_html
@@ -93,6 +93,9 @@ class PlanTab:
                 if pressed.text("mark") in known:
                     self._decisions(request).tick(name, pressed.text("mark"), done=pressed.text("done") == "yes")
                 return {self.page: self.shown(name, request, ticked=pressed.text("mark"))}
+            if pressed.action == "read":
+                self._has_read(name, pressed.text("objective"), request)
+                return {self.page: self.shown(name, request)}
             if pressed.action == "dates":
                 told = self._decide(name, pressed, request)
                 page = self.shown(name, request, told=told)
@@ -127,6 +130,12 @@ class PlanTab:
         if minutes != plan.minutes:
             decisions.minutes(name, minutes)
         return ""
+
+    def _has_read(self, name: str, objective: str, request: gr.Request) -> None:
+        """Note that what was to be read today was read, in the time foreseen."""
+        for task in self._plan(name, request).tasks:
+            if task.kind == "read" and task.about == objective:
+                self._decisions(request).read(name, objective, task.minutes * 60)
 
     def certified(self, event: gr.EventData, request: gr.Request) -> str:
         """Keep what became of a certificate."""
@@ -181,7 +190,8 @@ class PlanTab:
         blueprint = find(name, desk.settings.home)
         coverage, items = opened(blueprint, desk.shelf, desk.settings)
         decided = self._decisions(request).of(blueprint.id)
-        return stand(blueprint, coverage, items.active(), desk.reviews(learner_of(request)), decided)
+        by_rule = rules_alone(decided, coverage, desk.model)
+        return stand(blueprint, coverage, items.active(), desk.reviews(learner_of(request)), decided, by_rule=by_rule)
 
 
 def _day(text: str) -> datetime.date | None:

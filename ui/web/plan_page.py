@@ -10,7 +10,7 @@ from assistant.mastery import GAP, Reading, Standing
 from assistant.plan import Plan, Subject
 from assistant.timeline import Mark, Stretch
 from assistant.today import Task
-from ui.plan import when
+from ui.plan import done_today, nothing_left, when
 from ui.show import counted
 from ui.web.render import escaped, failed, remark
 
@@ -95,10 +95,9 @@ def _figures(plan: Plan, streak: str) -> str:
 
 def _today(plan: Plan) -> str:
     if not plan.tasks:
-        return "<p>Nothing: all that has begun was asked, and nothing is due.</p>"
+        return f"<p>Nothing more: {escaped(nothing_left(plan))}</p>"
     total = sum(task.minutes for task in plan.tasks)
-    done = f"; {counted(plan.answered_today, 'questions')} answered today" if plan.answered_today else ""
-    head = f"<p>About {total} of {counted(plan.minutes, 'minutes')}{done}.</p>"
+    head = f"<p>About {total} of {counted(plan.minutes, 'minutes')}{done_today(plan)}.</p>"
     # To read about an objective and to answer questions about it is one thing to do.
     groups = groupby(plan.tasks, key=lambda task: task.about or task.kind)
     rows = "".join(_group(plan, list(tasks)) for _, tasks in groups)
@@ -122,6 +121,11 @@ def _button(plan: Plan, task: Task) -> str:
         return quiz_button(plan.id, task.about, task.count, f"Answer {counted(task.count, 'new questions')}", task.what)
     if task.kind == "review":
         return '<button type="button" class="button" data-do="review">Review</button>'
+    if task.kind == "read":
+        return (
+            f'<button type="button" class="button" data-do="read" data-objective="{escaped(task.about)}" '
+            f'aria-label="I have read this: {escaped(task.what)}">I have read this</button> '
+        )
     if task.kind == "lab":
         return (
             f'<button type="button" class="button" data-do="tick" data-mark="{escaped(task.about)}" data-done="yes" '
