@@ -7,8 +7,9 @@ One transaction holds a whole run: a run that was killed is not there.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ MIGRATIONS = (
 )
 """SQL that leads from each version of the file to the next. Append to it; never change what was delivered."""
 
+PAGE = 100
+"""Runs that are read at once."""
 JUDGED = ("correctness", "completeness", "relevance", "faithfulness")
 """What a judge says of an answer (eval/judge.py)."""
 Scores = dict[str, dict[str, Estimate]]
@@ -152,6 +155,14 @@ class Runs(Database):
         where = "WHERE cases = ?" if cases else "WHERE ? = ''"
         query = f"SELECT * FROM runs {where} ORDER BY started DESC, id DESC LIMIT ?"
         return [_run(row) for row in self.rows(query, cases, limit)]
+
+    def newest(self) -> Iterator[Run]:
+        """Yield all runs, newest first, read as they are asked for."""
+        for offset in count(0, PAGE):
+            found = self.rows("SELECT * FROM runs ORDER BY started DESC, id DESC LIMIT ? OFFSET ?", PAGE, offset)
+            yield from map(_run, found)
+            if len(found) < PAGE:
+                return
 
     def get(self, name: str) -> Run:
         """Return a run by its id, the beginning of it if that is enough, or 'last'.

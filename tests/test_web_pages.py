@@ -109,16 +109,24 @@ def test_a_reload_shows_the_same_conversation(browser: Any, app: App) -> None:
 
 
 def test_the_history_can_be_searched_and_opened(browser: Any, app: App) -> None:
-    with opened(browser, app) as page:
+    with opened(browser, app, width=380) as page:
         ask(page, "What is overfitting?")
-        page.get_by_role("button", name="History").or_(page.locator(".toggle-button")).first.click()
+        assert page.get_by_role("button", name="New conversation").count() == 0  # nor can the keyboard get there
+        history = page.get_by_role("button", name="History", exact=True)
+        history.click()
         page.get_by_role("button", name="New conversation").click()
         page.wait_for_selector(".welcome")
+        assert page.evaluate("document.activeElement.closest('#question') !== null")
+        history.click()
         page.fill("#search textarea, #search input", "overfit")
         page.wait_for_function("document.querySelectorAll('#past li').length === 1")
         page.locator("#past .link").click()
-        page.wait_for_selector("#log .turn")
+        page.locator("#log .chip").first.click()  # the history is out of the way
         assert page.locator("#log .asked").inner_text() == "What is overfitting?"
+        history.click()
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#history:not(.open)", state="attached")
+        history.click()
         page.get_by_label("Remove from the history: What is overfitting?").click()
         page.wait_for_selector("#past:has-text('Nothing found.')")
         page.wait_for_selector(".welcome")
@@ -129,8 +137,12 @@ def test_the_history_can_be_searched_and_opened(browser: Any, app: App) -> None:
 def test_a_complaint_is_kept(browser: Any, app: App) -> None:
     with opened(browser, app) as page:
         turn = ask(page, "What does DDP synchronize?")
+        turn.get_by_role("button", name="Under the hood").click()
+        page.wait_for_selector("#panel .hood")
         turn.get_by_label("Something is wrong with this answer").click()
-        page.wait_for_selector("#wrong")
+        page.wait_for_selector("#wrong input:focus")
+        place = page.locator("#wrong").first.bounding_box()
+        assert 0 <= place["y"] < 500  # not beneath all that the panel shows
         page.get_by_label("It is wrong").check()
         page.get_by_label("The note that has the answer (optional)").fill("distributed")
         page.get_by_role("option", name=NOTES[0]).click()
@@ -277,6 +289,7 @@ def test_an_answer_streams_and_its_unsupported_sentence_is_marked(browser: Any, 
         page.keyboard.press("Enter")
         page.wait_for_selector("#live .sources li")
         page.wait_for_selector("#live .answer:has-text('one shard')")
+        assert page.locator(".welcome").count() == 0
         assert "cheese" not in page.locator("#live .answer").inner_text()
         page.wait_for_selector("#log .turn")
         assert page.locator("#log .unsupported").count() == 1

@@ -14,7 +14,7 @@ from tests.fakes import HashedEmbedder
 from tests.served import settings_in
 from tests.test_gate import rows, run_of
 from ui.web.desk import Desk
-from ui.web.quality import last_gate, use_html
+from ui.web.quality import last_gate, use_html, visible
 
 
 def test_the_last_gate_is_told_of_the_newest_run_that_has_something_to_be_held_against(tmp_path: Path) -> None:
@@ -36,6 +36,16 @@ def test_the_last_gate_is_told_of_the_newest_run_that_has_something_to_be_held_a
         score(90, 3000.0, trial="top_k=3")
         score(90, 4000.0, cases="/elsewhere/q.jsonl")
         assert last_gate(settings).endswith("0.900 → 0.750")
+
+
+def test_a_learner_sees_twenty_runs_whatever_the_others_scored(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    runs = Runs(settings.home)
+    others = str(cases_path(settings.model_copy(update={"learner": "other"})).resolve())
+    with closing(runs):
+        for n, cases in enumerate(("/elsewhere/q.jsonl",) * 25 + (others,) * 300):
+            runs.add(replace(run_of(rows(1)), id=f"r{n:03}", started=float(n), cases=cases), rows(1))
+        assert [run.id for run in visible(runs, settings)] == [f"r{n:03}" for n in range(24, 4, -1)]
 
 
 def test_an_answer_without_a_model_server_is_no_failure(tmp_path: Path) -> None:

@@ -66,6 +66,30 @@ window.study = {
     if (begun && !this.following) live.scrollIntoView({ block: 'center' });
     this.following = begun;
   },
+  // The history says what it is, and makes room for the conversation that was chosen in it, since it lies over it.
+  history(past) {
+    const side = past.closest('.sidebar'), toggle = side.querySelector('.toggle-button');
+    toggle.title = toggle.ariaLabel = 'History';
+    const close = then => {
+      if (!side.classList.contains('open')) return;
+      toggle.click();
+      then.focus();
+    };
+    side.addEventListener('click', event => {
+      if (event.target.closest('[data-do=open]')) close(toggle);
+      if (event.target.closest('#fresh')) close(document.querySelector('#question textarea'));
+    });
+    document.addEventListener('keydown', event => { if (event.key === 'Escape') close(toggle); });
+  },
+  // What asks back about a bad answer comes into view, under the keyboard.
+  complaint() {
+    setTimeout(() => {
+      const box = document.querySelector('#wrong');
+      if (!box || !box.offsetParent) return;
+      box.scrollIntoView({ block: 'nearest' });
+      box.querySelector('input').focus({ preventScroll: true });
+    }, 60);
+  },
   // Opens and closes folders as they were, before the tree was drawn again.
   folders: new Map(),
   unfold(tree) {

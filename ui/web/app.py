@@ -33,7 +33,7 @@ THEME = gr.themes.Base(
     color_accent="*primary_700",
 )
 MINUTE = 60.0
-"""Seconds between two looks at what is due while the page is open."""
+"""Seconds between two looks at what is due, and at the clock of an exam, while the page is open."""
 CSS = (_HERE / "style.css").read_text(encoding="utf-8")
 
 
@@ -70,7 +70,9 @@ def build(desk: Desk) -> gr.Blocks:
         page.load(quiz.load, None, [quiz.course, *quiz.shown], **quiet)
         page.load(review.questions.load, None, review.shown, **quiet)
         page.load(exam.load, [exam.plan], [exam.plan, exam.count, exam.minutes, *exam.shown], **quiet)
-        gr.on([page.load, gr.Timer(MINUTE).tick], review.count, None, review.counted, **quiet)
+        minutely = gr.Timer(MINUTE)
+        gr.on([page.load, minutely.tick], review.count, None, review.counted, **quiet)
+        minutely.tick(exam.lap, None, None, **quiet)
         page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
         page.load(
             notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **quiet

@@ -15,7 +15,7 @@ from ingest.errors import StudyError
 from ui.web import turn as turns
 from ui.web.desk import Desk
 from ui.web.hood import hood_html
-from ui.web.parts import CLICKS, FOLLOW, REVEAL, Event, learner_of
+from ui.web.parts import CLICKS, FOLLOW, HISTORY, REVEAL, Event, learner_of
 from ui.web.render import escaped
 from ui.web.source import note_html, source_html
 
@@ -67,19 +67,19 @@ class AskTab:
         self.talk = gr.State(Talk())
         self.where = gr.BrowserState(0, storage_key="study-conversation", secret="an id is no secret")
         with gr.Sidebar(open=False, label="History", elem_id="history"):
-            self.fresh = gr.Button("New conversation", size="sm")
+            self.fresh = gr.Button("New conversation", size="sm", elem_id="fresh")
             self.search = gr.Textbox(
                 placeholder="Search what you asked", label="Search what you asked", elem_id="search"
             )
-            self.past = gr.HTML(elem_id="past", js_on_load=CLICKS)
+            self.past = gr.HTML(elem_id="past", js_on_load=HISTORY)
         with gr.Row(elem_id="ask"):
             with gr.Column(scale=3, elem_id="talk"):
                 self.log = gr.HTML(_WELCOME, elem_id="log", js_on_load=CLICKS)
                 self.live = gr.HTML(elem_id="live", js_on_load=FOLLOW)
                 self._lay_bar()
             with gr.Column(scale=2, elem_id="side"):
-                self.side = gr.HTML(_SIDE, elem_id="panel", js_on_load=REVEAL)
                 self._lay_complaint()
+                self.side = gr.HTML(_SIDE, elem_id="panel", js_on_load=REVEAL)
         self._wire()
 
     def _lay_bar(self) -> None:
@@ -121,7 +121,8 @@ class AskTab:
         stopping.then(self.stopped, [self.where], [self.log, self.live, self.send, self.stop, self.talk], **quiet)
         beside = [self.side, self.complaint, self.log, self.talk, self.right]
         for part in (self.log, self.live, self.side):
-            part.select(self.pressed, [self.talk], beside, **quiet)
+            pressing = part.select(self.pressed, [self.talk], beside, **quiet)
+            pressing.then(None, js="() => study.complaint()", **quiet)
         page = [self.talk, self.where, self.log, self.live, self.side]
         self.past.select(self.chosen, [self.talk, self.search], [*page, self.past], **quiet)
         self.fresh.click(self.begin, None, page, **quiet)
@@ -146,9 +147,11 @@ class AskTab:
         log, past = gr.skip(), gr.skip()
         try:
             journal = self._desk.journal(learner_of(request))
-            talk.conversation = talk.conversation or journal.start(question[:80])
+            if not talk.conversation:
+                talk.conversation, log = journal.start(question[:80]), ""
             doing = "Looking in your notes …" if self._desk.generation else "Reading your notes for the first time …"
             yield {
+                self.log: log,
                 self.live: turns.waiting_html(question, doing),
                 self.box: "",
                 self.send: gr.update(visible=False),

@@ -124,6 +124,13 @@ class ExamTab:
         except StudyError:
             return gr.skip()
 
+    def lap(self, request: gr.Request) -> None:
+        """Keep the time that the open question has taken so far: no crash gives it back."""
+        sitting = self._sittings.get(learner_of(request))
+        if sitting:
+            with sitting.lock:
+                sitting.exam.lap()
+
     def _restored(self, request: gr.Request) -> dict[Any, Any]:
         """Show the exam in which the learner is, if any."""
         sitting = self._sittings.get(learner_of(request))
@@ -203,7 +210,9 @@ class ExamTab:
         """Go on with the exam that was left."""
         learner = learner_of(request)
         try:
-            sitting = Sitting(Exam.resume(self._desk.reviews(learner)))
+            reviews = self._desk.reviews(learner)
+            reviews.check_clock()
+            sitting = Sitting(Exam.resume(reviews))
             self._sittings[learner] = sitting
             with sitting.lock:
                 return self._show(sitting, request) | {self.again: gr.update(visible=False)}
@@ -260,6 +269,7 @@ class ExamTab:
                 elif action == "sure":
                     exam.finish()
                 elif action == "pause":
+                    exam.lap()
                     del self._sittings[learner]
                     paused = "The clock stands still, and each answer is kept. “Go on” shows the next question."
                     return self.card.empty(paused) | self._around(request)

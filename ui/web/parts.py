@@ -44,6 +44,9 @@ No attribute is called data-path: Gradio takes whatever has a path for a file.""
 REVEAL = CLICKS + "watch('value', () => study.reveal(element));"
 """The same for a panel in which a quote is marked: it scrolls there."""
 
+HISTORY = CLICKS + "study.history(element);"
+"""The same for the history, which opens and closes."""
+
 FOLLOW = CLICKS + "watch('value', () => study.follow(element));"
 """The same for an answer that is being written: it comes into view."""
 

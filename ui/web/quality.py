@@ -1,9 +1,9 @@
 """The Quality tab: how good the answers are, by the eval suite and by what was asked."""
 
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,9 @@ class QualityTab:
             return failed(str(error))
 
     def _runs(self, request: gr.Request) -> list[Run]:
-        """Return the last runs, without those of other learners' own cases."""
         settings = self._desk.of(learner_of(request))
         with closing(Runs(settings.home.expanduser())) as runs:
-            return visible(runs.last(RUNS), settings)
+            return visible(runs, settings)
 
 
 def _name(run: Run) -> str:
@@ -76,10 +75,15 @@ def _name(run: Run) -> str:
     return f"{when}: {cases.parent.name}/{cases.stem}" + (f", {run.model}" if run.model else "")
 
 
-def visible(runs: Sequence[Run], settings: UiSettings) -> list[Run]:
-    """Return runs without those of other learners' own cases."""
+def visible(runs: Runs, settings: UiSettings) -> list[Run]:
+    """Return the last runs, without those of other learners' own cases."""
     own, every = folder_of(settings), folder_of(settings).parent
-    return [run for run in runs if (path := Path(run.cases)).is_relative_to(own) or not path.is_relative_to(every)]
+
+    def shown(run: Run) -> bool:
+        cases = Path(run.cases)
+        return cases.is_relative_to(own) or not cases.is_relative_to(every)
+
+    return list(islice(filter(shown, runs.newest()), RUNS))
 
 
 @lru_cache(maxsize=8)
@@ -116,7 +120,7 @@ def _model(desk: Desk) -> str:
 def last_gate(settings: UiSettings) -> str:
     """Return what the newest run came to that can be held against what was accepted."""
     with closing(Runs(settings.home.expanduser())) as runs:
-        for run in visible(runs.last(RUNS), settings):
+        for run in visible(runs, settings):
             path = gate.baseline_of(Path(run.cases))
             if run.settings.get("trial") or not path.is_file():
                 continue
