@@ -1,0 +1,79 @@
+"""The Exam tab without a browser: no time comes back to a learner who leaves an exam, nor by a crash."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from assistant.blueprint import load
+from assistant.compose import choose
+from assistant.cover import Coverage, Covered, Serving
+from assistant.exam import Exam
+from assistant.review import Reviews
+from ingest.shelf import Shelf
+from tests.fakes import HashedEmbedder
+from tests.served import settings_in
+from tests.test_blueprint import SMALL, written
+from tests.test_exam import POOL
+from tests.test_review import Clock
+from ui.web.desk import Desk
+from ui.web.exam import ExamTab, Sitting
+
+ME: Any = SimpleNamespace(username="me")
+COVERED = (("rdma", "networks"), ("tiers", "storage"))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    settings = settings_in(tmp_path)
+    return Desk(settings, shelf=Shelf(settings, embedder=HashedEmbedder(dim=64)))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(0.0)
+
+
+@pytest.fixture
+def tab(desk: Desk, clock: Clock, tmp_path: Path) -> ExamTab:
+    """The first of ten questions is on the screen, of an exam of ten minutes."""
+    serving = {one: (Serving(f"c-{of}", f"{of}.md", "§ A", 100, 0.6),) for one, of in COVERED}
+    coverage = Coverage("my-exam", 1, {one: Covered(True, 0.9, by) for one, by in serving.items()})
+    blueprint = load(written(tmp_path, SMALL))
+
+    async def laid() -> ExamTab:
+        with gr.Blocks():
+            return ExamTab(desk)
+
+    tab = asyncio.run(laid())  # where no event loop runs, Gradio leaves some of its own
+    exam = Exam.begin(desk.reviews("me"), blueprint, choose(blueprint, coverage, POOL, 10), 10, clock=clock)
+    tab._sittings["me"] = Sitting(exam)
+    exam.next()
+    return tab
+
+
+def test_an_app_that_fails_gives_back_no_more_than_what_came_after_the_last_minute(
+    desk: Desk, tab: ExamTab, clock: Clock
+) -> None:
+    clock.now += 60
+    tab.lap(ME)
+    clock.now += 20  # and then the machine fails
+    assert Exam.resume(desk.reviews("me")).time_left == 540.0
+
+
+def test_a_pause_gives_no_time_back(desk: Desk, tab: ExamTab, clock: Clock) -> None:
+    clock.now += 45
+    tab.pressed(SimpleNamespace(_data={"do": "pause", "step": "0"}), ME)  # type: ignore[arg-type]
+    assert Exam.resume(desk.reviews("me")).time_left == 555.0
+
+
+def test_with_a_clock_that_went_back_no_exam_goes_on(desk: Desk, tab: ExamTab) -> None:
+    later = Reviews(desk.journal("me"), desk.of("me"), now=Clock(time.time() + 10 * 86400))
+    exam = Exam.resume(later)
+    exam.next()
+    exam.answer("2")
+    assert "and the last review was on" in str(tab.resume(ME)[tab.card.html])
