@@ -3,7 +3,8 @@
     quotas → what is missing is made (supply) → questions are chosen → begun (exam.py asks them)
 
 Domains get their numbers by the largest remainder (Hamilton), so each is within one of its exact share. Where a domain
-has too few questions the whole exam is shorter, in the same proportions, and says why.
+has too few questions the whole exam is shorter, in the same proportions, and says why. A roadmap's domain without any
+is left out, and named; an exam without one of its domains would be another exam, and is refused.
 """
 
 import math
@@ -110,7 +111,7 @@ def begin(
         tell: Called with how many questions were made, each time one was.
 
     Raises:
-        TooFewItems: A domain has no question at all.
+        TooFewItems: A domain of an exam has no question at all, or all of a roadmap's have none.
     """
     wanted, _ = usual(blueprint, n)
     made = 0
@@ -256,16 +257,16 @@ def choose(
         seed: Another number gives another exam.
 
     Raises:
-        TooFewItems: A domain has no question at all.
+        TooFewItems: A domain of an exam has no question at all, or all of a roadmap's have none.
     """
     last_asked, chosen = last_asked or {}, random.Random(seed)
     pools, weights = _pools(blueprint, coverage, items), _weights(blueprint)
-    enough = (m for m in range(n, 0, -1) if all(k <= len(pools[id_]) for id_, k in quotas(weights, m).items()))
-    wanted = quotas(weights, next(enough, 0))
-    if not all(wanted.values()):
-        empty = [domain.title for domain in blueprint.domains if not pools[domain.id]]
-        if empty:
-            raise TooFewItems(blueprint.id, empty)
+    empty = [domain.title for domain in blueprint.domains if not pools[domain.id]]
+    if empty and (blueprint.exam or len(empty) == len(pools)):
+        raise TooFewItems(blueprint.id, empty)
+    shared = (quotas(weights, m) for m in range(n, 0, -1))
+    fits = (wanted for wanted in shared if all(k <= len(pools[id_]) for id_, k in wanted.items() if pools[id_]))
+    wanted = next(fits, dict.fromkeys(pools, 0))
     found: list[Question] = []
     for id_, pool in pools.items():
         chosen.shuffle(pool)

@@ -8,10 +8,13 @@ from assistant.cards import Made
 from assistant.cover import Coverage, name_of
 from assistant.errors import ServerError
 from assistant.grade import Model
-from assistant.items import Items
+from assistant.items import Item, Items
 from assistant.quiz import Wish, quiz
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
+
+LOOKED = 4
+"""Items that rules make for one that is wanted, at most, where terms tell which of them are about an objective."""
 
 
 class Watched:
@@ -66,10 +69,17 @@ def questions(
     found = coverage.objectives[objective.id]
     if passed < wanted and found.covered:
         wish = Wish(
-            wanted - passed,
+            (wanted - passed) * (LOOKED if objective.about and not model else 1),
             chunks=tuple(passage.chunk for passage in found.passages),
             objective=name_of(blueprint.id, objective.id),
             kinds=frozenset(kinds),
             fresh=True,
         )
-        yield from quiz(shelf, settings, items, wish, model=model, asked=asked)
+        for made in quiz(shelf, settings, items, wish, model=model, asked=asked):
+            if isinstance(made, Item):
+                if not coverage.by_objective([made])[objective.id]:
+                    continue  # it was made beside what it is about, and is kept for whom it serves
+                passed += 1
+            yield made
+            if passed == wanted:
+                return

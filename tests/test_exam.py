@@ -28,6 +28,7 @@ from tests.test_author import model as scripted
 from tests.test_blueprint import SMALL, written
 from tests.test_review import NOON, Clock
 from ui.cli import main
+from ui.exam import result_text
 
 
 def item(domain: str, number: int, kind: str = "mcq") -> Item:
@@ -103,6 +104,23 @@ def test_too_few_items_make_a_shorter_exam_with_the_same_proportions(blueprint: 
     assert Counter(one.domain for one in found) == {"networks": 5, "storage": 3}  # 8: 4.8 and 3.2
     with pytest.raises(TooFewItems, match="no questions for Storage, so there can be no exam of my-exam"):
         choose(blueprint, coverage, POOL[:12], 10)
+
+
+def test_a_roadmaps_domain_without_questions_is_left_out_and_named(
+    blueprint: Blueprint, coverage: Coverage, reviews: Reviews, settings: AssistantSettings
+) -> None:
+    roadmap, shelf = replace(blueprint, kind="roadmap", exam=None), Shelf(settings)
+    assert Counter(one.domain for one in choose(roadmap, coverage, POOL[:12], 10)) == {"networks": 6}
+    with pytest.raises(TooFewItems, match="no questions for Networks, Storage"):
+        choose(roadmap, coverage, [], 10)
+    items = Items.of(shelf.folder)
+    items.add(POOL[:12])
+    gap = replace(coverage, objectives={id_: replace(one, covered=False) for id_, one in coverage.objectives.items()})
+    begun = begin(reviews, roadmap, gap, shelf, settings, items, n=10)
+    assert begun.told()[1] == "Storage, 0 of 4: your notes don't cover tiers"
+    text = result_text(begun.exam.result())
+    assert "    0 of 6   0% (95 %: 0% to 39%)" in text
+    assert "    0 of 0   no questions                 Storage (40 %)" in text
 
 
 def test_an_exam_that_lacks_questions_says_where_why_and_what_to_do(

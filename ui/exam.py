@@ -216,4 +216,6 @@ def result_text(result: "Result") -> str:
 
 
 def _share(part: "Part") -> str:
+    if not part.asked:
+        return "no questions"
     return f"{part.share:.0%} (95 %: {part.low:.0%} to {part.high:.0%})"

@@ -360,10 +360,10 @@ def past_html(results: Sequence[Result]) -> str:
 
 
 def _row(title: str, part: Part) -> str:
-    return (
-        f"<tr><td>{escaped(title)}</td><td>{part.weight:.0f} %</td><td>{part.right} of {part.asked} ({part.share:.0%})"
-        f"</td><td>{part.low:.0%} – {part.high:.0%}</td></tr>"
-    )
+    right, interval = f"{part.right} of {part.asked} ({part.share:.0%})", f"{part.low:.0%} – {part.high:.0%}"
+    if not part.asked:
+        right, interval = "no questions", ""
+    return f"<tr><td>{escaped(title)}</td><td>{part.weight:.0f} %</td><td>{right}</td><td>{interval}</td></tr>"
 
 
 def _miss(miss: Miss) -> str:
