@@ -20,6 +20,8 @@ BETTER, WORSE, CHANGED = "better", "worse", "changed"
 NO_DIFFERENCE, TOO_FEW = "no difference shown", "too few to say"
 LEAST_CASES = 6
 """With five, all of them worse, the exact test gives p = 2 / 2^5 = .0625."""
+CHANCE = 0.05
+"""What chance makes more often than this is no difference shown."""
 SWAPS = 1000
 
 LEAST_CHANGE = 0.001
@@ -150,7 +152,7 @@ def _verdict(name: str, change: float, drawn: tuple[float, float], p: float, n: 
     low, high = drawn
     if n < LEAST_CASES:
         return TOO_FEW
-    if abs(change) < LEAST_CHANGE or low <= 0 <= high or p > 0.05:
+    if abs(change) < LEAST_CHANGE or low <= 0 <= high or p > CHANCE:
         return NO_DIFFERENCE
     if name in NEITHER:
         return CHANGED

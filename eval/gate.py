@@ -7,14 +7,15 @@ can't be compared is named; a case that is still asked and has no score any more
 
 import contextlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from eval.cases import BadCases, read_lines, write_lines
-from eval.compare import BETTER, TOO_FEW, WORSE, Difference, compare, fallen
+from eval.compare import BETTER, CHANCE, NO_DIFFERENCE, TOO_FEW, WORSE, Difference, compare, fallen
 from eval.runs import Run
 from eval.score import ANSWER, MCQ, REFUSAL, RETRIEVAL, Row
+from eval.together import together
 from ingest.errors import StudyError
 
 GATED = {
@@ -31,7 +32,7 @@ GATED = {
     ),
     MCQ: ("accuracy", "unparsed"),
 }
-"""The scores that are held against the baseline. Fewer scores, fewer alarms by chance."""
+"""The scores that are held against the baseline, tested together (eval/together.py)."""
 WRITTEN = (ANSWER, MCQ)
 """Suites whose rows depend on the model that wrote them."""
 LEAST_COMMON = 0.5
@@ -169,7 +170,7 @@ def check(
     common = sum((row.suite, row.case) in given for row in like)
     if not accepted or common < LEAST_COMMON * len(like):
         raise OtherCases(path, common, len(like))
-    found = [one for one in compare(like, rows) if one.metric in GATED[one.suite]]
+    found = _held(like, rows)
     telling = [one for one in found if one.verdict in (WORSE, TOO_FEW)]
     fell = {(one.suite, one.metric): fallen(like, rows, one.suite, one.metric) for one in telling}
     absent = [row for row in like if (row.suite, row.case) not in given]
@@ -188,6 +189,19 @@ def check(
         {key: cases for key, cases in fell.items() if cases},
         _other_model(sorted({baseline.model_of(row) for row in others}), model, len(others)),
     )
+
+
+def _held(before: Sequence[Row], after: Sequence[Row]) -> list[Difference]:
+    """Return the differences of the scores that are held, tested together: one alarm, one chance of a false one."""
+    found = [one for one in compare(before, after) if one.metric in GATED[one.suite]]
+    tested = [one for one in found if one.verdict != TOO_FEW]
+    chances = dict(zip(tested, together(before, after, tested), strict=True))
+    return [_settled(one, max(one.p, chances.get(one, 0.0))) for one in found]
+
+
+def _settled(one: Difference, p: float) -> Difference:
+    may_be_chance = one.verdict in (BETTER, WORSE) and p > CHANCE
+    return replace(one, p=p, verdict=NO_DIFFERENCE if may_be_chance else one.verdict)
 
 
 def _other_model(before: Sequence[str], now: str, count: int) -> str:

@@ -3,9 +3,11 @@
     STUDY_HOME/eval/runs.db          tables `runs` and `rows`; triggers refuse to change or delete
     STUDY_HOME/eval/rows/RUN.jsonl   the rows of a run, for other programs
 
-One transaction holds a whole run: a run that was killed is not there.
+One transaction holds a whole run: a run that was killed is not there. Its rows say what was
+retrieved and shown; the row of an answer names its trace, too, where tracing is on (other suites make no answer).
 """
 
+import errno
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.database import Database
+from eval.cases import write_lines
 from eval.metrics import Estimate
 from eval.score import Row
 from ingest.errors import StudyError
@@ -126,19 +129,24 @@ class Runs(Database):
         super().__init__(self._folder / "runs.db", MIGRATIONS)
 
     def add(self, run: Run, rows: Sequence[Row]) -> Path:
-        """Keep a run, whole; return the file of its rows."""
-        lines = [_json(asdict(row)) for row in rows]
+        """Keep a run, whole; return the file of its rows.
+
+        The file is there before the run is: a kill between the two leaves a file that nothing names, which is
+        harmless, rather than a run that leads to no rows.
+        """
+        documents, path = [asdict(row) for row in rows], self.rows_path(run.id)
         with self.transaction() as db:
             told = {field.name: getattr(run, field.name) for field in fields(Run)}
             given = [_json(value) if isinstance(value, dict) else value for value in told.values()]
             db.execute(f"INSERT INTO runs VALUES ({', '.join('?' * len(given))})", given)
-            numbered = (
-                (run.id, n, row.suite, row.case, line) for n, (row, line) in enumerate(zip(rows, lines, strict=True))
-            )
+            numbered = ((run.id, n, one["suite"], one["case"], _json(one)) for n, one in enumerate(documents))
             db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", numbered)
-        path = self.rows_path(run.id)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            try:
+                write_lines(path, documents)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise RunsFull(path.parent) from error
+                raise RunsUnavailable(f"{path} can't be written: {error.strerror}; check its folder") from error
         return path
 
     def rows_path(self, run: str) -> Path:

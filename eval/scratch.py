@@ -13,12 +13,20 @@ import time
 from pathlib import Path
 
 from ingest import walk
+from ingest.errors import StudyError
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
 from ingest.sync import Progress, sync
 
 KEPT_DAYS = 14
 """An index that no run used for so long is removed."""
+
+
+class NothingIndexed(StudyError):
+    """A folder has no note that can be read."""
+
+    def __init__(self, notes: Path) -> None:
+        super().__init__(f"{notes} has no note that can be read, so there is nothing to score; name another: --notes")
 
 
 def content_hash(notes: Path) -> str:
@@ -60,6 +68,8 @@ def open_index(settings: IngestSettings, notes: Path, *, progress: Progress | No
     shelf = Shelf(here.model_copy(update={"home": folder}), embedder=asked.embedder)
     try:
         sync(shelf, wait=True, remove_many=True, progress=progress)
+        if not any(note.chunks for note in shelf.ledger.notes().values()):
+            raise NothingIndexed(notes)
     except BaseException:
         shelf.close()
         raise

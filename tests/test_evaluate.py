@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import sqlite3
@@ -23,7 +24,7 @@ from eval.choosing import rows as choosing_rows
 from eval.compare import NO_DIFFERENCE, TOO_FEW, WORSE, NothingInCommon, compare, require_common
 from eval.passages import find
 from eval.refusal import curve
-from eval.runs import NoSuchRun, Run, Runs
+from eval.runs import NoSuchRun, Run, Runs, RunsUnavailable
 from eval.score import Row, summarise
 from eval.suite import code_version, spread
 from ingest.chunk import Chunk, Place
@@ -135,6 +136,16 @@ def test_cases_that_can_not_be_read_are_named(world: Path) -> None:
     (world / "bad.jsonl").write_text("{\n")
     with pytest.raises(BadCases, match="line 1: not JSON"):
         read_cases(world / "bad.jsonl")
+
+
+def test_a_folder_without_notes_is_told_of(world: Path) -> None:
+    (world / "empty").mkdir()
+    done = ask("--notes", f"{world}/empty", "--cases", f"{world}/queries.jsonl", "--no-llm")
+    assert done.exit_code == 1
+    assert (
+        done.stderr
+        == f"Error: {world}/empty has no note that can be read, so there is nothing to score; name another: --notes\n"
+    )
 
 
 def test_questions_about_notes_that_are_not_there_are_told_of(world: Path) -> None:
@@ -271,6 +282,16 @@ class Scripted:
         """Return the scripted object."""
         self.prompts.append(messages[-1]["content"])
         return {"choice": self.said}, None
+
+
+def test_a_run_whose_rows_can_not_be_written_is_not_kept(tmp_path: Path) -> None:
+    with contextlib.closing(Runs(tmp_path)) as runs:
+        runs.rows_path("r1").mkdir(parents=True)
+        with pytest.raises(RunsUnavailable, match=r"r1\.jsonl can't be written: Is a directory"):
+            runs.add(a_run("r1"), [row("a", 1.0)])
+        assert runs.last(9) == []
+        assert [path.name for path in runs.rows_path("r1").parent.iterdir()] == ["r1.jsonl"]
+        assert runs.add(a_run("r2"), [row("a", 1.0)]).read_text().startswith('{"suite": "retrieval"')
 
 
 def test_a_choice_that_is_no_option_counts_as_unparsed(world: Path) -> None:

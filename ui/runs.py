@@ -99,6 +99,8 @@ def compare(before: str, after: str, as_json: bool) -> None:
         if was != now:
             click.echo(f"{name}: {was} → {now}")
     click.echo("\n".join(map(difference_text, found)))
+    if len(found) > 1:
+        click.echo(f"each of these {len(found)} is tested by itself: about one in 20 differs by chance alone")
     cases, others = ({(row.suite, row.case) for row in every} for every in (rows, other_rows))
     for name, alone in ((one.id, cases - others), (other.id, others - cases)):
         if alone:
