@@ -148,7 +148,13 @@ def extend_baseline(path: Path, run: Run, rows: Sequence[Row]) -> int:
 
 
 def check(
-    baseline: Baseline, rows: Sequence[Row], path: Path, *, model: str = "", asked: Collection[str] = ()
+    baseline: Baseline,
+    rows: Sequence[Row],
+    path: Path,
+    *,
+    model: str = "",
+    asked: Collection[str] = (),
+    limited: bool = False,
 ) -> Checked:
     """Hold a run against what was accepted.
 
@@ -158,18 +164,20 @@ def check(
         path: Of the baseline, for what is said where it does not fit.
         model: Which model wrote the answers of the new run; empty: none did.
         asked: Ids of the cases that the new run was given.
+        limited: These are only some of the cases that it might have been given.
 
     Raises:
-        OtherCases: Less than half of the baseline's rows are in the run.
+        OtherCases: Less than half of the baseline's rows are in the run, or if `limited` of those that were asked.
     """
     suites = {row.suite for row in rows}
     accepted = [row for row in baseline.rows if row.suite in suites]
     others = [row for row in accepted if row.suite in WRITTEN and baseline.model_of(row) != model]
     like = [row for row in accepted if row not in others]
     given = {(row.suite, row.case): row for row in rows}
-    common = sum((row.suite, row.case) in given for row in like)
-    if not accepted or common < LEAST_COMMON * len(like):
-        raise OtherCases(path, common, len(like))
+    expected = [row for row in like if not limited or row.case in asked]
+    common = sum((row.suite, row.case) in given for row in expected)
+    if not accepted or common < LEAST_COMMON * len(expected) or (limited and not common):
+        raise OtherCases(path, common, len(expected))
     found = _held(like, rows)
     telling = [one for one in found if one.verdict in (WORSE, TOO_FEW)]
     fell = {(one.suite, one.metric): fallen(like, rows, one.suite, one.metric) for one in telling}

@@ -78,6 +78,18 @@ def test_a_baseline_of_other_cases_is_told_apart_from_a_fall(tmp_path: Path) -> 
     assert len(load_baseline(path).rows) == 110
 
 
+def test_a_limited_run_is_held_against_what_it_was_asked(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.jsonl"
+    save_baseline(path, run_of(rows(100)), rows(100))
+    asked = [str(i) for i in range(20)]
+    found = check(load_baseline(path), rows(20, of=20), path, asked=asked, limited=True)
+    assert found.passed
+    assert len(found.gone) == 80
+    assert not check(load_baseline(path), rows(5, of=20), path, asked=asked, limited=True).passed
+    with pytest.raises(OtherCases):
+        check(load_baseline(path), rows(20, of=20), path, asked=["x"], limited=True)
+
+
 def test_of_three_cases_the_gate_says_that_they_are_too_few(tmp_path: Path) -> None:
     path = tmp_path / "baseline.jsonl"
     save_baseline(path, run_of(rows(3, of=3)), rows(3, of=3))

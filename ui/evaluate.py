@@ -162,7 +162,7 @@ def gate(
     with _bars() as tell:
         scored = scoring(plan, settings, progress=tell, notice=_notice)
     kept = keeping(settings, scored.run, scored.rows)
-    found = check(accepted, scored.rows, path, model=scored.run.model, asked=scored.asked)
+    found = check(accepted, scored.rows, path, model=scored.run.model, asked=scored.asked, limited=bool(limit))
     if accepted.head["settings"].get("cases_hash") != scored.run.settings["cases_hash"]:
         _notice(f"the questions have changed since {path} was accepted; those that both have are compared")
     if as_json:
