@@ -23,6 +23,7 @@ from ingest import read
 from ingest.chunk import Chunk, chunk
 from ingest.errors import StudyError, Unreadable
 from ingest.ledger import Note
+from ingest.read.text import bounded
 from ingest.walk import File
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ LARGE = 1 << 20
 """Bytes from which every file is parsed there."""
 Cut = Callable[[read.Document, str, str], Sequence[Chunk]]
 """Makes chunks of a document, given its path and version."""
-MOST_TEXT = 10_000_000
-"""Most characters of a note: some 5,000 pages. All of its chunks are in memory at once."""
 AHEAD = 64
 """Files that are parsed before they are asked for."""
 KEPT = "the version read before still answers"
@@ -232,9 +231,7 @@ class Parser:
         from ingest import secrets
 
         document = self._read(row.path, data)
-        if len(document.text) > MOST_TEXT:
-            told = f"holds {len(document.text):,} characters of text, more than {MOST_TEXT:,}; split it"
-            raise Unreadable("skipped", told)
+        bounded(document.text)
         # The same bytes may give another text, where a page took too long: the version names what was read.
         version = hashlib.sha256(f"{row.seen}\0{document.text}".encode()).hexdigest()[:32]
         chunks = self._cut(document, row.path, version)

@@ -39,7 +39,7 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
 @pytest.mark.slow
 def test_a_line_of_fifty_megabytes_costs_neither_memory_nor_the_other_notes(tmp_path: Path) -> None:
     line = "the gradient of a shard " * 2_100_000
-    for suffix in ("txt", "md", "json"):
+    for suffix in ("txt", "md", "rst", "csv", "json"):
         (tmp_path / f"line.{suffix}").write_text(line)
     (tmp_path / "small.md").write_text("A small note.")
     command = [sys.executable, str(ROOT / "tests" / "folder_ledger.py"), str(tmp_path)]
@@ -50,6 +50,8 @@ def test_a_line_of_fifty_megabytes_costs_neither_memory_nor_the_other_notes(tmp_
     assert {note["path"]: note["reason"] for note in ledger["notes"]} == {
         "line.txt": too_long,
         "line.md": too_long,
+        "line.rst": too_long,
+        "line.csv": "no text could be read of it; row 1: its line has more than 5,000,000 characters: data, not notes",
         "line.json": "50400000 characters of json: data, not notes",
         "small.md": "",
     }

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ingest import parse, read, walk
+from ingest import read, walk
 from ingest.errors import NotIndexed, Unreadable
-from ingest.read import Block, Document
+from ingest.read import Block, Document, text
 from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.folders import Folder, age, broken, check, reasons, rows, states
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def test_a_text_that_no_course_has_is_not_indexed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "MOST_TEXT", 1000)
+    monkeypatch.setattr(text, "MOST_TEXT", 1000)
     folder.write(long="x" * 1001, right="y " * 499)
     report = sync(folder.shelf)
     assert states(report) == {"long.md": "skipped", "right.md": "indexed"}

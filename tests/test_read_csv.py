@@ -69,6 +69,20 @@ def test_a_huge_field_is_read() -> None:
     assert len(told(read(Path("a.csv"), b"a,b\n" + b"x" * 3_000_000 + b",y\n"))[0][1]) == 3_000_009
 
 
+def test_a_line_without_an_end_is_named_and_the_other_rows_keep_their_numbers() -> None:
+    endless = "the gradient of a shard " * 250_000
+    document = read(Path("a.csv"), f"term,meaning\nFSDP,shards\n{endless}\nDDP,copies\n".encode())
+    assert told(document) == [("row 1", "term: FSDP; meaning: shards"), ("row 3", "term: DDP; meaning: copies")]
+    assert document.lost == ("row 2: its line has more than 5,000,000 characters: data, not notes",)
+    with pytest.raises(Unreadable, match=r"^no text could be read of it; row 1: its line has more than 5,000,000"):
+        read_file(Path("a.csv"), endless.encode())
+
+
+def test_a_field_without_an_end_says_where_it_ends() -> None:
+    with pytest.raises(Unreadable, match=r"^line 909,?092: a field of more than 10,000,000 .*; is its quote closed\?$"):
+        read(Path("a.csv"), b'a,b\n"' + b"never,ends\n" * 1_000_000)
+
+
 def test_a_header_alone_holds_no_row() -> None:
     assert read(Path("a.csv"), b"a,b\n").blocks == ()
 

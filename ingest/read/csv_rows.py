@@ -14,6 +14,7 @@ from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
 
+from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.compose import Draft, fit, one_line
 from ingest.read.text import decode
@@ -22,13 +23,19 @@ _ROWS = 50_000
 """Most rows that are read."""
 _COLUMNS = 1_000
 """Most columns of a row that is read: more is data, not notes."""
+_LONGEST = 5_000_000
+"""Most characters of a line that is read."""
+_LONGEST_FIELD = 10_000_000
+"""Most characters of a field, which may go over many lines."""
+_TOO_LONG = "\0"
+"""Stands for a line that is too long; no decoded text has it."""
 _SAMPLE = 50
 """Rows from which the delimiter is told."""
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*\d\s*%?")
 _DECLARED = re.compile(r"sep=(.)\n")
 """How Excel names the delimiter, before the first row."""
 
-csv.field_size_limit(1 << 30)  # the default, 128 KiB, makes a long field an error
+csv.field_size_limit(_LONGEST_FIELD)  # the default, 128 KiB, makes a long field an error
 
 
 def read(path: Path, data: bytes) -> Document:
@@ -46,7 +53,9 @@ def read(path: Path, data: bytes) -> Document:
     count, wide, widest = 0, 0, 0
     for row in islice(rows if named else chain([first], rows), _ROWS):
         count += 1
-        if len(row) <= _COLUMNS:
+        if row == [_TOO_LONG]:
+            draft.lost.append(f"row {count}: its line has more than {_LONGEST:,} characters: data, not notes")
+        elif len(row) <= _COLUMNS:
             _lay(draft, count, columns, row)
         else:
             wide, widest = wide + 1, max(widest, len(row))
@@ -60,11 +69,21 @@ def read(path: Path, data: bytes) -> Document:
 
 
 def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows that are not empty, their fields on one line each."""
-    for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True):
-        fields = [one_line(field) for field in row]
-        if any(fields):
-            yield fields
+    """Yield the rows that are not empty, their fields on one line each.
+
+    Raises:
+        Unreadable: A field has no end.
+    """
+    lines = (line if len(line) <= _LONGEST else _TOO_LONG for line in StringIO(text, newline=""))
+    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in rows:
+            fields = [one_line(field) for field in row]
+            if any(fields):
+                yield fields
+    except csv.Error as error:
+        told = f"line {rows.line_num}: a field of more than {_LONGEST_FIELD:,} characters; is its quote closed?"
+        raise Unreadable("failed", told) from error
 
 
 def _delimiter(text: str) -> str:
@@ -79,7 +98,9 @@ def _delimiter(text: str) -> str:
 
 
 def _is_header(row: list[str]) -> bool:
-    return len(set(row)) == len(row) and all(cell and not _NUMBER.fullmatch(cell) for cell in row)
+    return (
+        row != [_TOO_LONG] and len(set(row)) == len(row) and all(cell and not _NUMBER.fullmatch(cell) for cell in row)
+    )
 
 
 def _lay(draft: Draft, number: int, columns: list[str], row: list[str]) -> None:

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ingest.read import Block, Document
-from ingest.read.text import decode, paragraphs
+from ingest.read.text import bounded, decode, paragraphs
 
 _KINDS = {
     "bullet_list_open": "list",
@@ -61,7 +61,7 @@ def read(path: Path, data: bytes) -> Document:
 
 def read_markdown(text: str, remark: str = "") -> Document:
     """Read Markdown that some other format carries (a notebook's cells, a saved web page)."""
-    text = _DATA.sub(r"\1…", text)
+    text = bounded(_DATA.sub(r"\1…", text))
     if len(text) > _MOST_CHARACTERS:
         remark = "; ".join(filter(None, [remark, "very long: read as plain text, without its headings"]))
         return Document(text=text, title="", blocks=tuple(paragraphs(text)), remark=remark)

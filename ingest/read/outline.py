@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ingest.read import Block, Document
 from ingest.read.compose import fit
-from ingest.read.text import decode, paragraphs
+from ingest.read.text import bounded, decode, paragraphs
 
 _LONGEST_NAME = 200
 """Code points past which a 'heading' is a paragraph."""
@@ -54,7 +54,7 @@ class _Heading(NamedTuple):
 def read(path: Path, data: bytes) -> Document:
     """Read such a file; each block is found by its heading, or by its line where there is none."""
     text, remark = decode(data)
-    text = fit(text)
+    text = bounded(fit(text))
     lines = text.split("\n")
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
     suffix = path.suffix.lower()

@@ -24,6 +24,8 @@ _LONE_SHARE = 0.7
 _LOST_SHARE = 0.02
 """Share of undecodable characters above which something is not what its byte order mark says."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+MOST_TEXT = 10_000_000
+"""Most characters of a note: some 5,000 pages. All of its chunks are in memory at once."""
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -84,7 +86,19 @@ def _damaged(data: bytes, encoding: str, at: int) -> tuple[str, str]:
 def read(path: Path, data: bytes) -> Document:
     """Read a text file; each paragraph is a block that is found by its first line."""
     text, remark = decode(data)
-    return Document(text=text, title="", blocks=tuple(paragraphs(text)), remark=remark)
+    return Document(text=bounded(text), title="", blocks=tuple(paragraphs(text)), remark=remark)
+
+
+def bounded(text: str) -> str:
+    """Return the text of a note as it is.
+
+    Raises:
+        Unreadable: It is longer than a note may be.
+    """
+    if len(text) > MOST_TEXT:
+        told = f"holds {len(text):,} characters of text, more than {MOST_TEXT:,}; split it"
+        raise Unreadable("skipped", told)
+    return text
 
 
 def paragraphs(text: str) -> Iterator[Block]:
