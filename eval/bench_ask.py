@@ -34,6 +34,7 @@ from eval.bench_measure import (
     took,
 )
 from eval.bench_notes import QUESTIONS, turns
+from eval.command import parser_of
 from ingest import chunk as chunking
 from ingest import index, ledger
 from ingest.chunk import Chunk
@@ -300,7 +301,7 @@ class _Model(BaseHTTPRequestHandler):
 
 
 def serve() -> None:
-    """Serve until killed; prints the port."""
+    """Play a model server on a free port, which is printed, until killed: the bench starts this."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
     print(server.server_port, flush=True)
     server.serve_forever()
@@ -358,4 +359,5 @@ def first_tokens(place: Place, url: str) -> tuple[list[float], list[float]]:
 
 
 if __name__ == "__main__":
+    parser_of("bench_ask", f"{serve.__doc__}").parse_args()
     serve()

@@ -11,7 +11,6 @@ classes below do what theirs do (0.8.0 and 0.10.4), with the same defaults, and 
 
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from pydantic import PrivateAttr
 from qdrant_client import QdrantClient, models
 from sentence_transformers import SentenceTransformer
+
+from eval.command import parser_of
 
 COLLECTION = "notes"
 TOP_K = 6
@@ -177,17 +178,23 @@ def copy(storage: Path, points: Path) -> None:
     client.close()
 
 
-def main(command: str, *args: str) -> None:
+def main() -> None:
     """Run one of the commands."""
+    parser = parser_of("bench_llamaindex", __doc__)
+    commands = parser.add_subparsers(required=True, metavar="sync | ask | copy")
+    syncing, asking, copying = (commands.add_parser(name) for name in ("sync", "ask", "copy"))
+    syncing.add_argument("notes", type=Path)
+    for command in (syncing, asking, copying):
+        command.add_argument("storage", type=Path)
+    syncing.add_argument("chunk_tokens", type=int, nargs="?", default=0)
+    asking.add_argument("question")
+    copying.add_argument("points", type=Path)
+    for command, run in ((syncing, sync), (asking, ask), (copying, copy)):
+        command.set_defaults(run=run)
+    given = vars(parser.parse_args())
     logging.disable(logging.WARNING)  # without llama-index-readers-file it warns of every file
-    match command:
-        case "sync":
-            sync(Path(args[0]), Path(args[1]), int(args[2]) if len(args) > 2 else 0)
-        case "ask":
-            ask(Path(args[0]), args[1])
-        case "copy":
-            copy(Path(args[0]), Path(args[1]))
+    given.pop("run")(**given)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

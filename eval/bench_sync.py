@@ -31,6 +31,7 @@ from eval.bench_measure import (
     told,
     took,
 )
+from eval.command import one_line, parser_of
 from ingest import embed
 from ingest.chunk import chunk
 from ingest.embed import LEAST_COSINE
@@ -168,9 +169,9 @@ def chunk_texts(place: Place) -> tuple[list[str], int]:
     return texts, shelf.chunk_tokens
 
 
-def embed_alone(home: str, texts: str) -> None:
+def embed_alone(home: Path, texts: Path) -> None:
     """Embed a JSON list of texts."""
-    embed.load(Path(home)).encode_documents(json.loads(Path(texts).read_text()))
+    embed.load(home).encode_documents(json.loads(texts.read_text()))
 
 
 # ------------------------------------------------------------------------------------------------- the embedding
@@ -278,4 +279,8 @@ def lost_share(sizes: Sequence[int], room: int) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
-    embed_alone(*sys.argv[1:])
+    parser = parser_of("bench_sync", __doc__)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("texts", type=Path)
+    with one_line():
+        embed_alone(**vars(parser.parse_args()))

@@ -35,6 +35,7 @@ from eval.bench_measure import (
     took,
 )
 from eval.bench_notes import QUESTIONS, turns
+from eval.command import parser_of
 from ingest.shelf import Shelf
 from ingest.sync import sync
 
@@ -231,7 +232,7 @@ class _Writer(BaseHTTPRequestHandler):
 
 
 def serve() -> None:
-    """Serve until killed; prints the port."""
+    """Play a model server on a free port, which is printed, until killed: the bench starts this."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Writer)
     server.daemon_threads = True
     print(server.server_port, flush=True)
@@ -343,4 +344,5 @@ def web(place: Place) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
+    parser_of("bench_web", f"{serve.__doc__}").parse_args()
     serve()

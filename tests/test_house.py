@@ -186,3 +186,16 @@ def test_a_machine_without_any_network_answers_from_a_fresh_start(settings: Assi
     )
     assert "no model server at http://127.0.0.1:8000/v1" in document["notice"]
     assert [line for line in done.stderr.splitlines() if "http" in line] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "program",
+    sorted(file.stem for file in (ROOT / "eval").glob("*.py") if '__name__ == "__main__"' in file.read_text("utf-8")),
+)
+def test_what_eval_has_to_run_tells_its_usage(program: str) -> None:
+    command = [sys.executable, "-m", f"eval.{program}"]
+    told = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    wrong = subprocess.run([*command, "--so"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stderr, told.stdout[:6]) == (0, "", "usage:")
+    assert (wrong.returncode, wrong.stdout, wrong.stderr[:6]) == (2, "", "usage:")
