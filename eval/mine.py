@@ -33,6 +33,15 @@ class NothingToScore(StudyError):
         )
 
 
+class NoCasesYet(StudyError):
+    """The learner has no cases of their own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "you have no cases of your own; to make a wrong answer one: ask feedback down --note PATH; ask eval keep"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Night:
     """What scoring the learner's cases came to."""
@@ -98,7 +107,13 @@ def keep_case(path: Path, case: dict[str, Any]) -> bool:
 
 
 def plan_mine(settings: AssistantSettings, *, use_model: bool = True) -> Plan:
-    """Return what is scored: the learner's cases on the index as it is published; answers where a model is served."""
+    """Return what is scored: the learner's cases on the index as it is published; answers where a model is served.
+
+    Raises:
+        NoCasesYet: There are none.
+    """
+    if not cases_path(settings).is_file():
+        raise NoCasesYet
     suites = (RETRIEVAL, REFUSAL, ANSWER) if use_model else (RETRIEVAL, REFUSAL)
     notes = settings.notes.expanduser().resolve()
     return Plan(notes, cases_path(settings), suites, use_model=use_model, mine=True, written_only=True)

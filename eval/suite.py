@@ -205,6 +205,8 @@ def _scored(
         return found
     agreed = judging.agreement(model).kappas if bench.judged and model else {}
     rows = tuple(row for suite in bench.suites for row in WORK[suite](bench))
+    if not rows:
+        raise BadCases(f"{plan.cases} has no case that {', '.join(bench.suites) or 'these suites'} can score")
     run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(started))}-{uuid.uuid4().hex[:4]}"
     made = Run(
         id=run_id,

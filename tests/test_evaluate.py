@@ -148,6 +148,21 @@ def test_a_folder_without_notes_is_told_of(world: Path) -> None:
     )
 
 
+def test_a_suite_that_can_score_no_case_is_told_of_and_no_run_is_kept(world: Path) -> None:
+    (world / "open.jsonl").write_text(json.dumps(CASES[1]) + "\n")
+    done = ask("--notes", f"{world}/corpus", "--cases", f"{world}/open.jsonl", "--no-llm", "--suite", "mcq")
+    assert done.exit_code == 1
+    assert done.stderr == f"Error: {world}/open.jsonl has no case that mcq can score\n"
+    assert "no runs yet" in ask("history").stdout
+
+
+def test_one_s_own_cases_are_asked_for_before_there_are_any(world: Path) -> None:
+    for words in (["--mine", "--no-llm"], ["gate", "--mine"]):
+        done = ask(*words)
+        assert done.exit_code == 1
+        assert done.stderr.startswith("Error: you have no cases of your own; to make a wrong answer one: ask feedback")
+
+
 def test_questions_about_notes_that_are_not_there_are_told_of(world: Path) -> None:
     lines = [*CASES, {"id": "x", "question": "What is a zebra?", "gold_docs": ["animals/gone.md"]}]
     (world / "moved.jsonl").write_text("".join(json.dumps(case) + "\n" for case in lines))
