@@ -51,10 +51,11 @@ Scores = dict[str, dict[str, Estimate]]
 
 
 class NoSuchRun(StudyError):
-    """No run has this id."""
+    """No run has this id, or none was made yet."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no run {name}; `ask eval history` lists them")
+        none = "there is no run yet; make one: ask eval --no-llm"
+        super().__init__(none if name == "last" else f"there is no run {name}; `ask eval history` lists them")
 
 
 class RunsUnavailable(StudyError):

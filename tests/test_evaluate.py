@@ -263,6 +263,8 @@ def a_run(name: str, started: float = 1.0) -> Run:
 
 def test_runs_are_kept_whole_and_for_ever(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
+    with pytest.raises(NoSuchRun, match=r"^there is no run yet; make one: ask eval --no-llm$"):
+        runs.get("last")
     runs.add(a_run("r1"), [row("a", 1.0), row("b", 0.0)])
     runs.add(a_run("r2", 2.0), [row("a", 0.5)])
     assert runs.get("r1") == a_run("r1")
