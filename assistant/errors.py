@@ -11,6 +11,7 @@ StudyError                  (ingest.errors)
 ├── ExamOver                its time is up, or every question was answered
 ├── TooFewItems             the notes give too few questions for an exam
 ├── BlueprintRejected       a plan's file that does not keep to the format
+├── LearnerAlike            a learner whose name differs from another's in capitals alone
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
 ├── NoSuchAnswer            an answer that is not in the journal
@@ -109,6 +110,16 @@ class TooFewItems(StudyError):
         super().__init__(
             f"your notes give no questions for {', '.join(domains)}, so there can be no exam of {plan}; "
             "add notes on these, and run: ask ingest"
+        )
+
+
+class LearnerAlike(StudyError):
+    """A learner's name differs from another's in capitals alone."""
+
+    def __init__(self, name: str, other: str) -> None:
+        super().__init__(
+            f"{other} keeps a journal here, and {name} differs in capitals alone, which some disks can't tell apart; "
+            f"set STUDY_LEARNER={other}, or choose another name"
         )
 
 

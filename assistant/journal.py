@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from assistant.database import Database
-from assistant.errors import JournalFull, JournalUnavailable, NoSuchAnswer, NoSuchConversation
+from assistant.errors import JournalFull, JournalUnavailable, LearnerAlike, NoSuchAnswer, NoSuchConversation
 from assistant.settings import AssistantSettings
 from ingest import trace
 
@@ -420,13 +421,26 @@ class Journal(Database):
 
 
 def folder_of(settings: AssistantSettings) -> Path:
-    """Return the folder of the learner that the settings name."""
-    return settings.home.expanduser().resolve() / "learners" / settings.learner
+    """Return the folder of the learner that the settings name.
+
+    Raises:
+        LearnerAlike: There is one whose name differs in capitals alone: on some disks that is the same folder.
+    """
+    every, name = settings.home.expanduser().resolve() / "learners", settings.learner
+    there = [path.name for path in every.iterdir()] if every.is_dir() else []
+    if name not in there:
+        for other in there:
+            if normalize("NFC", other) == name:
+                return every / other
+            if normalize("NFC", other).casefold() == name.casefold():
+                raise LearnerAlike(name, other)
+    return every / name
 
 
 def learners_in(home: Path) -> list[str]:
     """Return the names of those who keep a journal in an installation."""
-    return sorted(path.parent.name for path in (home.expanduser() / "learners").glob("*/journal.db"))
+    found = (home.expanduser() / "learners").glob("*/journal.db")
+    return sorted({normalize("NFC", path.parent.name) for path in found})
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:

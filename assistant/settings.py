@@ -2,17 +2,35 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from ingest.settings import IngestSettings
+
+_LEARNER = re.compile(r"\w[\w.@+-]{0,63}")
+LONGEST = 255
+"""Bytes of a folder's name."""
+
+
+def learner_name(name: str) -> str:
+    """Return a learner's name in the one form in which it becomes a folder: 'ä' is one letter, however it was typed.
+
+    Raises:
+        ValueError: It can't be a name.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if not _LEARNER.fullmatch(name) or len(name.encode()) > LONGEST:
+        raise ValueError(f"{name[:64]!r} can't be a name: use letters, digits and . _ - @ +, at most 64")
+    return name
 
 
 class AssistantSettings(IngestSettings):
     """Read from STUDY_* variables, then from `.env` in the working directory."""
 
-    learner: str = Field(default="me", pattern=r"^\w[\w.@+-]{0,63}$")
+    learner: Annotated[str, AfterValidator(learner_name)] = "me"
     """Whose journal is kept: a name of letters, digits and . _ - @ +, which becomes a folder."""
 
     top_k: int = Field(default=6, ge=1, le=50)

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from assistant.compose import choose
 from assistant.decide import EARNED
+from assistant.errors import LearnerAlike
 from assistant.exam import Exam
 from assistant.items import Item
-from assistant.journal import Journal, learners_in
+from assistant.journal import Journal, folder_of, learners_in
 from assistant.progress import Followed, Progress, progress
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
@@ -186,6 +187,27 @@ def test_nothing_of_one_learner_shows_to_another(
     assert as_("dora", "learners") == "anna\nben\ncarl\ndora (you; nothing is kept yet)\n"
     with pytest.raises(AssertionError, match="no exam was left unfinished"):
         as_("ben", "exam", "--resume")
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a\\b", " anna", "anna ", "x" * 65, "𝒜" * 64, "a\0b", "-rf"])
+def test_a_name_that_can_be_no_folder_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(ValueError, match="can't be a name: use letters, digits and"):
+        AssistantSettings(learner=name)
+
+
+def test_each_name_has_a_folder_of_its_own_and_one_name_has_one_however_it_is_typed(tmp_path: Path) -> None:
+    def folder(name: str) -> Path:
+        of = folder_of(AssistantSettings(learner=name, home=tmp_path))
+        of.mkdir(parents=True, exist_ok=True)
+        return of
+
+    names = ["änne", "anna", "con", "anna.", "x" * 64, "ß", "李"]  # 'con' and a last dot are names like any other
+    assert len({folder(name) for name in names}) == 7
+    assert folder("a\u0308nne") == folder("änne")
+    with pytest.raises(LearnerAlike, match="anna keeps a journal here, and Anna differs in capitals alone"):
+        folder("Anna")
+    (tmp_path / "learners" / "o\u0308zge").mkdir()  # as it was kept once: it is not lost
+    assert folder("özge").name == "o\u0308zge"
 
 
 def test_the_log_is_markdown_that_can_be_pasted(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

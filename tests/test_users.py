@@ -334,3 +334,13 @@ def test_an_address_that_others_can_reach_wants_users_first(tmp_path: Path, monk
     done = CliRunner().invoke(main, ["ui", "--host", "0.0.0.0"])
     assert done.exit_code == 1
     assert done.output.startswith("Error: others can reach 0.0.0.0, so people must log in there; first add one:")
+
+
+def test_a_name_is_the_same_however_its_letters_are_typed(tmp_path: Path) -> None:
+    users = Users(tmp_path)
+    assert users.add("a\u0308nne", GOOD)
+    assert not users.add("änne", GOOD)  # no second one
+    assert users.check("änne", GOOD)
+    assert users.check("a\u0308nne", GOOD)
+    users.remove("a\u0308nne")
+    assert users.hashes() == {}

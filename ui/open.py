@@ -26,7 +26,7 @@ def settings() -> "UiSettings":
     except ValidationError as error:
         first = error.errors()[0]
         name = "STUDY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise click.ClickException(f"{name}: {first['msg']}") from error
+        raise click.ClickException(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def shelf(of: "IngestSettings") -> "Shelf":

@@ -6,19 +6,17 @@ A user is a learner: the name is that of the journal.
 """
 
 import json
-import re
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import click
 
 from ui import private
 from ui.errors import UserRejected
 
-NAME = re.compile(r"\w[\w.@+-]{0,63}")
-"""As `AssistantSettings.learner` takes it: it becomes a folder."""
 LEAST = 12
 """Characters of a password."""
 MOST = 1024
@@ -45,11 +43,12 @@ class Users:
             try:
                 stat = self._path.stat()
                 if (seen := (stat.st_mtime_ns, stat.st_ino)) != self._seen:
-                    self._hashes = json.loads(self._path.read_text(encoding="utf-8"))
+                    kept = json.loads(self._path.read_text(encoding="utf-8"))
+                    self._hashes = {normalize("NFC", name): held for name, held in kept.items()}
                     self._seen = seen
             except FileNotFoundError:
                 self._hashes, self._seen = {}, None
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, AttributeError) as error:
                 raise UserRejected(f"{self._path} can't be read ({error}); restore it, or remove it") from error
             return dict(self._hashes)
 
@@ -58,7 +57,7 @@ class Users:
         from argon2 import PasswordHasher
         from argon2.exceptions import InvalidHashError, VerificationError
 
-        found = self.hashes().get(name)
+        found = self.hashes().get(normalize("NFC", name))
         with _verifying:  # each takes 64 MiB
             try:
                 return PasswordHasher().verify(found or NOBODY, password[:MOST]) and found is not None
@@ -73,8 +72,12 @@ class Users:
         """
         from argon2 import PasswordHasher
 
-        if not NAME.fullmatch(name):
-            raise UserRejected(f"{name!r} can't be a name: use letters, digits and . _ - @ +, at most 64")
+        from assistant.settings import learner_name
+
+        try:
+            name = learner_name(name)
+        except ValueError as error:
+            raise UserRejected(str(error)) from None
         if not LEAST <= len(password) <= MOST:
             raise UserRejected(f"a password has {LEAST} characters at least, and {MOST:,} at most")
         if password.lower() == name.lower():
@@ -92,7 +95,7 @@ class Users:
             UserRejected: There is none of that name.
         """
         found = self.hashes()
-        if found.pop(name, None) is None:
+        if found.pop(normalize("NFC", name), None) is None:
             raise UserRejected(f"there is no user {name}; see: ask users list")
         self._write(found)
 

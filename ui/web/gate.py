@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from unicodedata import normalize
 from urllib.parse import parse_qs
 
 from ui.show import counted
@@ -173,6 +174,7 @@ class Gate:
             return
         form = parse_qs((await _body(receive)).decode(errors="replace"))
         name, password = (form.get(field, [""])[0] for field in ("name", "password"))
+        name = normalize("NFC", name)  # the user's and the journal's
         address = self._address(scope)
         if wait := self._attempts.begin(name, address):
             minutes = math.ceil(wait / 60)
