@@ -1,6 +1,7 @@
 """The log of a week counts what the journal has; certificates and learners are kept apart and in order."""
 
 import datetime
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from markdown_it import MarkdownIt
 
 from assistant.compose import choose
 from assistant.decide import EARNED
@@ -15,13 +17,14 @@ from assistant.errors import LearnerAlike
 from assistant.exam import Exam
 from assistant.items import Item
 from assistant.journal import Journal, folder_of, learners_in
-from assistant.progress import Followed, Progress, progress
+from assistant.progress import Followed, Progress, Section, progress
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from tests.test_plan import RDMA, World, day, item
 from tests.test_review import DAY
 from ui.cert import months_later
 from ui.cli import main
+from ui.log import markdown_of
 
 
 @pytest.fixture
@@ -208,6 +211,23 @@ def test_each_name_has_a_folder_of_its_own_and_one_name_has_one_however_it_is_ty
         folder("Anna")
     (tmp_path / "learners" / "o\u0308zge").mkdir()  # as it was kept once: it is not lost
     assert folder("özge").name == "o\u0308zge"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("- a", "+ a", "1. b", "12) b", "---", "===", "# h", "> q", "a_b_c *x* `c` ~~s~~ | t |", "back\\"),
+        *("[l](http://e) ![i](x) <b>i</b> <http://e>", "&amp; & &copy;", "3 notes: a.md, b_c.md", "-5 %", "v1.2"),
+    ],
+)
+def test_a_line_of_the_log_is_shown_by_a_renderer_as_it_is(line: str) -> None:
+    day_ = datetime.date(2026, 11, 21)
+    text = markdown_of(Progress(day_, day_, (Section("Asked", (line,)),)))
+    shown = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+    assert shown == (
+        "<h1>Progress, 2026-11-21 to 2026-11-21</h1>\n<h2>Asked</h2>\n"
+        f"<ul>\n<li>{html.escape(line, quote=False)}</li>\n</ul>\n"
+    )
 
 
 def test_the_log_is_markdown_that_can_be_pasted(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command `ask log`: what you did in a week, counted in your journal, ready for a blog or a wiki."""
 
 import datetime
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -116,4 +117,8 @@ def markdown_of(found: "Progress") -> str:
 
 def _escaped(line: str) -> str:
     """Return a line in which nothing is taken for Markdown or HTML that is not meant so."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~" else letter for letter in line_of(line))
+    safe = "".join(f"\\{letter}" if letter in "\\`*_[]<>#|~&" else letter for letter in line_of(line))
+    return _BEGINS.sub(r"\1\\\2", safe)  # no list in the list
+
+
+_BEGINS = re.compile(r"^(\d*)([-+=.)])")
