@@ -39,6 +39,10 @@ from eval.command import parser_of
 from ingest.shelf import Shelf
 from ingest.sync import sync
 
+CHUNKS_A_NOTE = 18
+"""Most of a note of twenty times `CHUNK_CHARACTERS`; how many there are depends on the sentences at hand."""
+PARTS = 3
+"""Times that notes are added, until there are enough."""
 PEOPLE = 20
 PACE_S = 0.025
 """Between two pieces of the stand-in for a model."""
@@ -246,10 +250,13 @@ def make_web(place: Place) -> None:
     place.forget("web")
     shutil.copytree(bench_notes.CORPUS, settings.notes / "corpus")
     shelf = Shelf(settings)
-    missing = max(0, place.sizes.retrieved_chunks[0] - sync(shelf).chunks)
-    bench_notes.write(settings.notes, max(1, missing // 16), 20 * CHUNK_CHARACTERS, seed=2)
+    wanted, there = place.sizes.retrieved_chunks[0], sync(shelf).chunks
     shelf.embedder.encode_documents = random_vectors  # type: ignore[method-assign]
-    sync(shelf)
+    for part in range(PARTS):
+        if there < wanted:
+            folder, files = settings.notes / f"part-{part}", (wanted - there) // CHUNKS_A_NOTE + 1
+            bench_notes.write(folder, files, 20 * CHUNK_CHARACTERS, seed=2 + part)
+            there = sync(shelf).chunks
 
 
 def count_chunks(place: Place) -> int:

@@ -56,6 +56,11 @@ def tab(desk: Desk, clock: Clock, tmp_path: Path) -> ExamTab:
     return tab
 
 
+def press(tab: ExamTab, action: str, who: Any) -> dict[Any, Any]:
+    event: Any = SimpleNamespace(_data={"do": action, "step": "0", "given": "2"})
+    return tab.pressed(event, who)
+
+
 def test_an_app_that_fails_gives_back_no_more_than_what_came_after_the_last_minute(
     desk: Desk, tab: ExamTab, clock: Clock
 ) -> None:
@@ -67,7 +72,7 @@ def test_an_app_that_fails_gives_back_no_more_than_what_came_after_the_last_minu
 
 def test_a_pause_gives_no_time_back(desk: Desk, tab: ExamTab, clock: Clock) -> None:
     clock.now += 45
-    tab.pressed(SimpleNamespace(_data={"do": "pause", "step": "0"}), ME)  # type: ignore[arg-type]
+    press(tab, "pause", ME)
     assert Exam.resume(desk.reviews("me")).time_left == 555.0
 
 
@@ -77,3 +82,16 @@ def test_with_a_clock_that_went_back_no_exam_goes_on(desk: Desk, tab: ExamTab) -
     exam.next()
     exam.answer("2")
     assert "and the last review was on" in str(tab.resume(ME)[tab.card.html])
+
+
+def test_an_exam_is_its_learner_s_alone(tab: ExamTab) -> None:
+    other: Any = SimpleNamespace(username="other")
+    sitting = tab._sittings["me"]
+    question = sitting.exam.questions[0].item.question
+    for shown in (tab.load(None, other), tab.resume(other), press(tab, "answer", other), press(tab, "sure", other)):
+        assert question not in str(shown)
+    assert (sitting.exam.answered, sitting.exam.over) == (0, "")
+    shown = tab.load(None, other)
+    assert shown[tab.again]["visible"] is False
+    assert "None yet." in shown[tab.past]
+    assert question in str(tab.load(None, ME)[tab.card.html])

@@ -18,6 +18,7 @@ ON_MAP = 1500
 _WIDTH, _HEIGHT = 640, 360
 _STEPS = {
     "open": "open the index",
+    "rewrite": "make it stand alone",
     "retrieve": "retrieve",
     "retrieve.embed": "embed the question",
     "retrieve.dense": "search by meaning",
@@ -47,7 +48,7 @@ def hood_html(kept: "Kept", made: Mapping[str, Any], embedder: "Embedder", view:
         _section("The question, as the embedding model sees it", _tokens(embedder, searched)),
         _section("What was found, and how fusion ordered it", _ranks(made)),
         _section("Time of each step", _waterfall(kept)),
-        _section("A map of your notes", _map(made, searched, embedder, view, synced)),
+        _section("A map of your notes", map_html(made, searched, embedder, view, synced)),
         _section("The prompt", _prompt(made["prompt"], kept.model)),
     ]
     return f'<section class="hood" aria-label="Under the hood">{"".join(parts)}</section>'
@@ -124,9 +125,12 @@ def _waterfall(answer: "Kept") -> str:
     return f'<div class="waterfall">{"".join(bars)}</div>{spoken}'
 
 
-def _map(made: Mapping[str, Any], searched: str, embedder: "Embedder", view: "View", synced: bool) -> str:
+def map_html(made: Mapping[str, Any], searched: str, embedder: "Embedder", view: "View", synced: bool) -> str:
+    """Return the map of the notes, with the question and what was found for it."""
     import numpy as np
 
+    if not view.count():
+        return "<p>The notes that it came from are gone: there is nothing to draw.</p>"
     places, axes, middle, dots = _plane(view)
     found = [(one, view.vectors([one["id"]])) for one in made["candidates"]]
     points = [(one, (np.asarray(vector) - middle) @ axes) for one, each in found for vector in each.values()]
