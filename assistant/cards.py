@@ -263,10 +263,6 @@ _MIXED = re.compile(
 )
 """Heads of a first column whose rows are of several kinds, so that their entries are, too."""
 _ROW_NAME = re.compile(r"(?!No\b)[A-Z0-9`-][^,;:.?!\"$]*")
-_CLAUSE = re.compile(
-    r"(?:what|where|when|how|who|why|which|you|wants?|answers|choose|good|hit|strong|weak|improves|watch|fits|in|an?)\b",
-    re.IGNORECASE,
-)
 
 
 def _of_cell(fact: Fact, pool: Pool) -> list[Item | None]:
@@ -280,13 +276,11 @@ def _of_cell(fact: Fact, pool: Pool) -> list[Item | None]:
         return []
     if _leaks(fact.subject, fact.value) or _leaks(fact.value, fact.subject):
         return []
-    section = fact.heading[-1] if fact.heading else fact.evidence.path
+    section = next((name for name in reversed(fact.heading) if not _says_nothing(name)), fact.evidence.path)
     if fact.column.lower() == "meaning":
         asked = f"What does “{fact.subject}” mean? ({section})"
-    elif _CLAUSE.match(fact.column):
-        asked = f"“{fact.subject}”: which entry under “{fact.column}” is its own? ({section})"
     else:
-        asked = f"Which “{fact.column}” belongs to “{fact.subject}”? ({section})"
+        asked = f"In the table “{section}”: what does “{fact.subject}” have under “{fact.column}”?"
     others = [other for other in fact.others if form(other) == form(fact.value)]
     return [_choice(fact, asked, fact.value, sorted(others, key=lambda other: abs(len(other) - len(fact.value))))]
 
@@ -302,7 +296,7 @@ def _of_number(fact: Fact, pool: Pool) -> list[Item | None]:
 def _of_code(fact: Fact, pool: Pool) -> list[Item | None]:
     parts = known_stems(re.sub(r"[_.-]|(?<=[a-z])(?=[A-Z])", " ", fact.value))
     blanked = fact.said.replace(fact.value, BLANK).rstrip(";")
-    if len(parts & known_stems(blanked)) * 2 > len(parts):
+    if len(parts & known_stems(blanked)) * 2 >= len(parts):
         return []
     shape = shape_of(fact.value)
     others = [*fact.others, *(code for code in pool.codes if code != fact.value and shape_of(code) == shape)]

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from assistant.blueprint import Blueprint
 from assistant.cards import Made
 from assistant.cover import Coverage
-from assistant.errors import TooFewItems
+from assistant.errors import ServerError, TooFewItems
 from assistant.exam import Exam, Question
 from assistant.grade import Model
 from assistant.items import CLOZE, MCQ, ORDERING, TRUE_FALSE, Item, Items
 from assistant.mastery import last_answers
+from assistant.quiz import Failing, failed
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from assistant.study import questions as new_questions
@@ -62,12 +63,15 @@ class Begun:
     """Domains that made it shorter; none: it has all."""
     by_rule: bool
     """Whether no model was there to write questions."""
+    failed: str = ""
+    """Why the model failed while it wrote them; empty: it did not."""
 
     def told(self) -> tuple[str, ...]:
-        """Return what is missing, why, and what to do, a line each; none where nothing is."""
+        """Return what failed, what is missing, why, and what to do, a line each; none where nothing is."""
+        lines = [self.failed] if self.failed else []
         if not self.short:
-            return ()
-        lines = [
+            return tuple(lines)
+        lines += [
             f"{len(self.exam.questions)} questions instead of {self.wanted}, in the blueprint's proportions, "
             "since there are too few for:"
         ]
@@ -114,8 +118,8 @@ def begin(
         TooFewItems: A domain of an exam has no question at all, or all of a roadmap's have none.
     """
     wanted, _ = usual(blueprint, n)
-    made = 0
-    for one in supply(blueprint, coverage, shelf, settings, items, wanted, model=model):
+    made, failures = 0, list[ServerError]()
+    for one in supply(blueprint, coverage, shelf, settings, items, wanted, model=model, failing=failures.append):
         if isinstance(one, Item):
             made += 1
             tell(made)
@@ -125,7 +129,8 @@ def begin(
         blueprint, coverage, active, wanted, last_asked=last, seed=int(reviews.now()) if seed is None else seed
     )
     exam = Exam.begin(reviews, blueprint, chosen, minutes or usual(blueprint, len(chosen))[1])
-    return Begun(exam, wanted, shortage(blueprint, coverage, active, wanted), model is None)
+    told = failed(failures[0]) if failures else ""
+    return Begun(exam, wanted, shortage(blueprint, coverage, active, wanted), model is None, told)
 
 
 def shortage(blueprint: Blueprint, coverage: Coverage, items: Sequence[Item], n: int) -> tuple[Short, ...]:
@@ -189,6 +194,7 @@ def supply(
     n: int,
     *,
     model: Model | None = None,
+    failing: Failing | None = None,
 ) -> Generator[Made, None, None]:
     """Make the items that an exam of `n` questions lacks, objective by objective in turns; yield them as they are made.
 
@@ -200,8 +206,17 @@ def supply(
         items: Where items are kept: what is made is added.
         n: Questions of the exam.
         model: Writes items; None: they are made by rule.
+        failing: Told why the model failed; all that is missing is then made by rule.
     """
     wanted = quotas(_weights(blueprint), n)
+    writer = model
+
+    def give_up(error: ServerError) -> None:
+        nonlocal writer
+        writer = None
+        if failing:
+            failing(error)
+
     for domain in blueprint.domains:
         turns = [one for one in blueprint.objectives if one.domain == domain.id and coverage.objectives[one.id].covered]
         for kinds in (CHOICES, KINDS):
@@ -211,6 +226,7 @@ def supply(
                     if objective.id in dry or not _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
                         continue
                     there = {item.id for item in items.active()}
+                    used = writer
                     made = new_questions(
                         blueprint,
                         objective,
@@ -221,13 +237,14 @@ def supply(
                         wanted=A_TURN,
                         asked=there,
                         kinds=kinds,
-                        model=model,
+                        model=used,
+                        failing=give_up if failing else None,
                     )
                     count = 0
                     for one in made:
                         count += isinstance(one, Item)
                         yield one
-                    if count < A_TURN:
+                    if count < A_TURN and used is writer:
                         dry.add(objective.id)
 
 

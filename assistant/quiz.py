@@ -7,8 +7,8 @@ Nothing is made twice: what passed is kept for all learners, and a quiz begins w
 
 import random
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Generator, Iterable
+from dataclasses import asdict, dataclass, replace
 
 from assistant import cards
 from assistant.author import write
@@ -29,6 +29,9 @@ NOTES, A_QUESTION = 40, 2
 """Notes that are read for one quiz, or for each question if that is more: those with the fewest items."""
 ABOUT = 30
 """Chunks that are about a topic, at most."""
+
+Failing = Callable[[ServerError], None]
+"""Is told why the model failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def quiz(
     *,
     model: Model | None = None,
     asked: Collection[str] = (),
+    failing: Failing | None = None,
 ) -> Generator[Made, None, None]:
     """Yield the items of a quiz as they are found or made, and what was rejected on the way.
 
@@ -70,34 +74,33 @@ def quiz(
         wish: What it shall be like.
         model: Writes the items; None: they are made by rule.
         asked: Ids of items that this learner was asked already.
+        failing: Told why the model failed; what is missing is then made by rule. None: that the model failed is an
+            error.
 
     Raises:
         NotCovered: The notes don't say enough about the topic.
         NotIndexed, IndexMismatch, IndexUnavailable: There is nothing to ask about.
-        ServerError: The model failed, and so fewer items were made than the notes may give.
+        ServerError: The model failed, and nobody wants to be told.
     """
-    made = _quiz(shelf, settings, items, wish, model, asked)
+    made = _quiz(shelf, settings, items, wish, model, asked, failing)
     told = asdict(wish) | {"kinds": sorted(wish.kinds)}
     yield from traced_quiz(made, settings, told, model.name if model else "")
 
 
-def gathered(made: Iterable[Made]) -> tuple[list[Item], Counter[str]]:
-    """Return the items of a quiz, and how often each reason to reject one was given.
+def failed(error: ServerError) -> str:
+    """Return what a learner is told where the model failed, in one line."""
+    return f"the model failed, so the questions that are missing are made by rule: {error}"
 
-    Raises:
-        ServerError: The model failed before there was any item.
-    """
+
+def gathered(made: Iterable[Made]) -> tuple[list[Item], Counter[str]]:
+    """Return the items of a quiz, and how often each reason to reject one was given."""
     items: list[Item] = []
     rejected: Counter[str] = Counter()
-    try:
-        for one in made:
-            if isinstance(one, Item):
-                items.append(one)
-            else:
-                rejected[one.reason] += 1
-    except ServerError:
-        if not items:
-            raise
+    for one in made:
+        if isinstance(one, Item):
+            items.append(one)
+        else:
+            rejected[one.reason] += 1
     return items, rejected
 
 
@@ -108,6 +111,7 @@ def _quiz(
     wish: Wish,
     model: Model | None,
     asked: Collection[str],
+    failing: Failing | None,
 ) -> Generator[Made, None, None]:
     about = _about(shelf, settings, wish) if wish.topic or wish.chunks else []
     near = {chunk.id: rank for rank, chunk in enumerate(about)}
@@ -120,13 +124,39 @@ def _quiz(
             passed += 1
             yield item
     sources = _sources(shelf, wish, about, existing)
-    making = _write if model else _by_rule
-    for made in making(shelf, sources, about, existing, wish, wish.wanted - passed, model):  # type: ignore[arg-type]
+    for made in _make(shelf, sources, about, existing, replace(wish, wanted=wish.wanted - passed), model, failing):
         if isinstance(made, Item):
             items.add([made])
         else:
             items.reject([(made.reason, made.item)])
         yield made
+
+
+def _make(
+    shelf: Shelf,
+    sources: list[Source],
+    about: list[Chunk],
+    existing: list[Item],
+    wish: Wish,
+    model: Model | None,
+    failing: Failing | None,
+) -> Generator[Made, None, None]:
+    """Yield what the model writes; what is missing where it fails, or all without a model, is made by rule."""
+    written: list[Item] = []
+    if model:
+        try:
+            for made in _write(shelf, sources, about, existing, wish, model):
+                if isinstance(made, Item):
+                    written.append(made)
+                yield made
+        except ServerError as error:
+            if failing is None:
+                raise
+            failing(error)
+        else:
+            return
+    rest = replace(wish, wanted=wish.wanted - len(written))
+    yield from _by_rule(shelf, sources, about, existing + written, rest)
 
 
 def _about(shelf: Shelf, settings: AssistantSettings, wish: Wish) -> list[Chunk]:
@@ -179,14 +209,14 @@ def _sources(shelf: Shelf, wish: Wish, about: list[Chunk], existing: list[Item])
 
 
 def _by_rule(
-    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, wanted: int, _: None
+    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish
 ) -> Generator[Made, None, None]:
     facts = every(sources)
     ranked = _in_turns(facts, {chunk.id: rank for rank, chunk in enumerate(about)}) if about else None
     yield from cards.make(
         facts,
         {one.version: one for one in sources},
-        wanted=wanted,
+        wanted=wish.wanted,
         existing=existing,
         embed=shelf.embedder.encode,
         seed=wish.seed,
@@ -213,13 +243,13 @@ def _in_turns(facts: list[Fact], near: dict[str, int]) -> list[Fact]:
 
 
 def _write(
-    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, wanted: int, model: Model
+    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, model: Model
 ) -> Generator[Made, None, None]:
     yield from write(
         model,
         about or _spread(sources, existing, wish.seed),
         {one.version: one for one in sources},
-        wanted=wanted,
+        wanted=wish.wanted,
         existing=existing,
         embed=shelf.embedder.encode,
         kinds=wish.kinds,

@@ -1,37 +1,18 @@
 """New questions about one objective: those that are there and were not asked, then as many as the notes still give."""
 
-from collections.abc import Collection, Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Generator
 
 from assistant.blueprint import Blueprint, Objective
 from assistant.cards import Made
 from assistant.cover import Coverage, name_of
-from assistant.errors import ServerError
 from assistant.grade import Model
 from assistant.items import Item, Items
-from assistant.quiz import Wish, quiz
+from assistant.quiz import Failing, Wish, quiz
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 
 LOOKED = 4
 """Items that rules make for one that is wanted, at most, where terms tell which of them are about an objective."""
-
-
-class Watched:
-    """A model, and whether it failed: what it did not write then, it may write the next time."""
-
-    def __init__(self, model: Model) -> None:
-        self._model, self.name, self.failed = model, model.name, False
-
-    def complete(
-        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int | None = None
-    ) -> tuple[dict[str, Any], Any]:
-        """Return what the model returns, and note where it raises."""
-        try:
-            return self._model.complete(messages, schema=schema, max_tokens=max_tokens)
-        except ServerError:
-            self.failed = True
-            raise
 
 
 def questions(
@@ -46,6 +27,7 @@ def questions(
     asked: Collection[str] = (),
     kinds: Collection[str] = (),
     model: Model | None = None,
+    failing: Failing | None = None,
 ) -> Generator[Made, None, None]:
     """Yield up to `wanted` items about an objective that were not asked yet; none where the notes don't cover it.
 
@@ -60,6 +42,7 @@ def questions(
         asked: Ids of items that are not to be asked again.
         kinds: Kinds of items; empty: all.
         model: Writes items; None: they are made by rule.
+        failing: Told why the model failed; what is missing is then made by rule. None: it is an error.
     """
     passed = 0
     for item in coverage.by_objective(items.active())[objective.id]:
@@ -75,7 +58,7 @@ def questions(
             kinds=frozenset(kinds),
             fresh=True,
         )
-        for made in quiz(shelf, settings, items, wish, model=model, asked=asked):
+        for made in quiz(shelf, settings, items, wish, model=model, asked=asked, failing=failing):
             if isinstance(made, Item):
                 if not coverage.by_objective([made])[objective.id]:
                     continue  # it was made beside what it is about, and is kept for whom it serves

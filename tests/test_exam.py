@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from assistant.author import AT_ONCE
 from assistant.blueprint import Blueprint, load
 from assistant.compose import Short, begin, choose, quotas, shortage, supply
 from assistant.cover import Coverage, Covered, Serving, cover
-from assistant.errors import ExamOver, JournalUnavailable, NoExam, TooFewItems
+from assistant.errors import ExamOver, JournalUnavailable, NoExam, ServerStalled, TooFewItems
 from assistant.exam import DONE, ENDED, TIME_UP, Exam
-from assistant.items import Evidence, Item, Items
+from assistant.items import CLOZE, Evidence, Item, Items
 from assistant.journal import Journal
 from assistant.review import EASY, GOOD, Reviews
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from ingest.sync import sync
+from tests.scripted import Scripted
 from tests.test_author import ANIMALS, METALS
 from tests.test_author import model as scripted
 from tests.test_blueprint import SMALL, written
@@ -386,3 +388,33 @@ def test_an_exam_needs_a_plan_and_something_to_resume(notes: AssistantSettings) 
     assert "name the plan: ask exam --plan NAME" in ask("exam").stderr
     assert "no exam was left unfinished" in ask("exam", "--resume").stderr
     assert "there is no plan nonsense" in ask("exam", "--plan", "nonsense").stderr
+
+
+def test_where_the_server_fails_an_exam_is_made_by_rule_and_says_so_and_the_server_is_left_in_peace(
+    notes: AssistantSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> object:
+        raise ServerStalled("http://127.0.0.1:1/v1", "fell silent", "STUDY_LLM_STALL_S")
+
+    model = Scripted(fail)
+    monkeypatch.setattr("ui.quiz.model_or_none", lambda _: model)
+    begun = ask("exam", "--plan", "my-exam", "-n", "5", given="q\n")
+    assert begun.exit_code == 0, begun.output
+    assert begun.stderr.count("the model failed, so the questions that are missing are made by rule: ") == 1
+    assert "left with 0 of 5 answered" in begun.stdout
+    assert 1 <= len(model.heard) <= AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("q\na\n", "q"), ("s\na\n", "s"), ("end\na\n", "end"), ("q\n\n", ""), ("paging\nq\n\n", "paging")],
+)
+def test_a_blank_may_be_answered_with_a_letter_that_means_something_else_elsewhere(
+    notes: AssistantSettings, monkeypatch: pytest.MonkeyPatch, typed: str, kept: str
+) -> None:
+    monkeypatch.setattr("assistant.compose.CHOICES", ())
+    monkeypatch.setattr("assistant.compose.KINDS", (CLOZE,))
+    begun = ask("exam", "--plan", "my-exam", "-n", "2", "--no-llm", given=typed)
+    assert begun.exit_code == 0, begun.output
+    found = Exam.last(Reviews(Journal.of(notes), notes))
+    assert [one.given for one in found.result().misses if one.answered] == [kept] * bool(kept)

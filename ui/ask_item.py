@@ -22,9 +22,8 @@ _HINTS = {
     "cloze": "what belongs into the blank",
     "flashcard": "Enter shows the answer",
 }
-
-
-_IN_WORDS = ("cloze", "short", "explain")
+IN_WORDS = ("cloze", "short", "explain")
+"""Kinds whose answer may be what ends elsewhere: the letter of a matrix."""
 
 
 class Asking:
@@ -141,7 +140,7 @@ class Asking:
     def _answer(self, item: "Item") -> str | None:
         """Return what the learner answers; None where they end."""
         prompt = f"[{_HINTS.get(item.kind, 'answer')}; q ends] "
-        if item.kind not in _IN_WORDS:
+        if item.kind not in IN_WORDS:
             return self._line(prompt)
         said = self._line(prompt, quits=False)  # it may be the answer: the letter of a matrix
         if said is None or said.lower() != QUIT:

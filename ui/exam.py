@@ -17,6 +17,9 @@ LAP_S = 10.0
 """The time is kept so often while a question is open: a crash gives back no more than that."""
 
 
+_WORDS = {"s": "puts it off", "q": "leaves", "end": "ends the exam"}
+
+
 @click.command()
 @click.option("--plan", "name", default="", help="Which plan's blueprint.")
 @click.option("-n", "wanted", type=click.IntRange(1, 500), help="Most questions; as the real exam has, if left out.")
@@ -143,6 +146,7 @@ def _sit(sitting: "Exam", *, err: bool) -> bool:
 
 def _asked(sitting: "Exam", *, err: bool) -> bool:
     from assistant.errors import ExamOver
+    from ui.ask_item import IN_WORDS
 
     hints = {"mcq": "1–4", "true_false": "t or f", "ordering": "the numbers in their order", "cloze": "the blank"}
     while (item := sitting.next()) is not None:
@@ -155,14 +159,20 @@ def _asked(sitting: "Exam", *, err: bool) -> bool:
             click.echo(f"   {number}  {line_of(option)}", err=err)
         click.echo(f"[{hints.get(item.kind, 'answer')}; s later, q leave, end] ", nl=False, err=err)
         given = _line(sitting)
+        meant = False
+        if given in _WORDS and item.kind in IN_WORDS:  # it may be the answer: the letter of a matrix
+            does = _WORDS[given]
+            click.echo(f"   “{given}” {does}; Enter {does}, a gives it as your answer ", nl=False, err=err)
+            said = _line(sitting)
+            given, meant = None if said is None else given, said == "a"
         if given is None:
             click.echo(err=err)
             continue  # the time is up: next() says so
-        if given in ("", "s") and len(sitting.questions) - sitting.answered > 1:
+        if not meant and given in ("", "s") and len(sitting.questions) - sitting.answered > 1:
             sitting.skip()
-        elif given == "q" or given == "\x04":
+        elif not meant and given in ("q", "\x04"):
             return False
-        elif given == "end":
+        elif not meant and given == "end":
             sitting.finish()
         else:
             try:

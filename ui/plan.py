@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assistant.blueprint import Blueprint
     from assistant.cover import Coverage
     from assistant.decide import Decided, Decisions
+    from assistant.errors import ServerError
     from assistant.grade import Model
     from assistant.items import Items
     from assistant.llm import Absent, LanguageModel
@@ -314,8 +315,14 @@ def _study(
     import time
 
     from assistant.items import Item
-    from assistant.study import Watched, questions
+    from assistant.study import questions
     from ui.ask_item import Asking
+    from ui.quiz import tell_failed
+
+    def give_up(error: "ServerError") -> None:
+        nonlocal model
+        model = None
+        tell_failed(error)
 
     objectives = {one.id: one for one in blueprint.objectives}
     for task in plan.tasks:
@@ -331,7 +338,7 @@ def _study(
             asking.close()
         elif task.kind == "quiz":
             asking = Asking(reviews, model, source="quiz")
-            watched = Watched(model) if model else None
+            writer = model
             made = questions(
                 blueprint,
                 objectives[task.about],
@@ -341,14 +348,15 @@ def _study(
                 items,
                 wanted=task.count,
                 asked=reviews.asked(),
-                model=watched,
+                model=writer,
+                failing=give_up,
             )
             for new in made:
                 if isinstance(new, Item) and not asking.ask(new):
                     return asking.close()
             asking.close()
-            if watched and watched.failed:
-                click.echo("the model server failed: there may be more questions the next time")
+            if writer is not model:
+                click.echo("there may be more questions the next time")
             elif asking.asked < task.count:
                 decisions.used_up(blueprint.id, task.about, coverage.generation, by_rule=model is None)
                 click.echo("your notes give no more questions on it")

@@ -1,16 +1,12 @@
 """The command `ask quiz`: questions from the notes, answered at the terminal, or listed as JSON."""
 
-from collections.abc import Callable, Collection, Generator
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from assistant.cards import Made
+    from assistant.errors import ServerError
     from assistant.grade import Model
-    from assistant.quiz import Wish
     from assistant.settings import AssistantSettings
 
 
@@ -76,7 +72,7 @@ def quiz(
         click.echo(f"{told}, {len(items.every(FLAGGED))} still rest")
         return
     wish = Wish(wanted, " ".join(topic), objective, course.strip("/"), frozenset(kinds), fresh, seed)
-    made = _by_rule_at_last(partial(questions, shelf, settings, items), wish, model, reviews.asked)
+    made = questions(shelf, settings, items, wish, model=model, asked=reviews.asked(), failing=tell_failed)
     if as_json:
         found, rejected = gathered(made)
         document: dict[str, Any] = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
@@ -100,27 +96,12 @@ def quiz(
         raise click.ClickException("no question could be made; ask for another topic or kind, or add notes")
 
 
-def _by_rule_at_last(
-    questions: "Callable[..., Generator[Made, None, None]]",
-    wish: "Wish",
-    model: "Model | None",
-    asked: Callable[[], Collection[str]],
-) -> "Generator[Made, None, None]":
-    """Yield the items of a quiz; where the model fails, a line says why, and the rest is made by rule."""
-    from assistant.errors import ServerError
-    from assistant.items import Item
+def tell_failed(error: "ServerError") -> None:
+    """Say that the model failed, and what comes of it."""
+    from assistant.quiz import failed
     from ui.show import line_of
 
-    seen: set[str] = set()
-    try:
-        for one in questions(wish, model=model, asked=asked()):
-            if isinstance(one, Item):
-                seen.add(one.id)
-            yield one
-    except ServerError as error:
-        click.echo(line_of(f"the model failed, so the questions that are missing are made by rule: {error}"), err=True)
-        rest = replace(wish, wanted=wish.wanted - len(seen))
-        yield from questions(rest, model=None, asked={*seen, *asked()})
+    click.echo(line_of(failed(error)), err=True)
 
 
 def model_or_none(settings: "AssistantSettings") -> "Model | None":

@@ -224,7 +224,7 @@ class Desk:
         fresh: bool = False,
         use_model: bool = True,
     ) -> dict[str, Any]:
-        """Return a quiz as `ask quiz --json` prints it, answers included.
+        """Return a quiz as `ask quiz --json` prints it, answers included, and `failed` where the model did.
 
         Raises:
             TooManyQuestions: There is no room for making one now.
@@ -232,16 +232,16 @@ class Desk:
             QuestionRejected: There is no such kind.
         """
         from assistant import llm
-        from assistant.errors import QuestionRejected
+        from assistant.errors import QuestionRejected, ServerError
         from assistant.items import KINDS
-        from assistant.quiz import Wish, gathered, quiz
+        from assistant.quiz import Wish, failed, gathered, quiz
         from assistant.stale import refresh
 
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise QuestionRejected(f"there is no kind {unknown[0]}; kinds: {', '.join(KINDS)}")
         with self.seat(learner):
             self._warm.wait(PATIENCE)
-            settings = self.of(learner)
+            settings, failures = self.of(learner), list[ServerError]()
             refresh(self.items(), self.shelf)
             model = llm.find(settings) if use_model else None
             made = quiz(
@@ -251,9 +251,11 @@ class Desk:
                 Wish(wanted, topic, course=course.strip("/"), kinds=frozenset(kinds), fresh=fresh),
                 model=None if isinstance(model, llm.Absent) else model,
                 asked=self.reviews(learner).asked(),
+                failing=failures.append,
             )
             found, rejected = gathered(made)
-        return {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
+        document = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
+        return document | ({"failed": failed(failures[0])} if failures else {})
 
     def due(self, *, learner: str = "", course: str = "", most: int = 50) -> dict[str, Any]:
         """Return what a learner is to review now, without answers, as `ask review --json` prints it."""

@@ -22,6 +22,7 @@ from ui.web.source import source_html
 if TYPE_CHECKING:
     from assistant.cards import Made
     from assistant.grade import Model
+    from assistant.quiz import Failing
 
 MOST = 100
 """Questions of a quiz."""
@@ -50,13 +51,17 @@ class Questions:
         gr.on([self.card.box.submit, self.card.give.click], self._typed, given, self.shown, **_QUIET)
         self.card.html.select(self._pressed, None, self.shown, **_QUIET)
 
-    def begin(self, learner: str, choose: Callable[[Reviews, "Model | None"], "Iterator[Made]"]) -> Iterator[Any]:
+    def begin(
+        self, learner: str, choose: "Callable[[Reviews, Model | None, Failing], Iterator[Made]]"
+    ) -> Iterator[Any]:
         """Begin a round; yield what is to be shown meanwhile.
 
         Args:
             learner: Who is asked.
-            choose: Returns the questions, given the learner's reviews and the served model.
+            choose: Returns the questions, given the learner's reviews, the served model, and whom to tell that it
+                failed.
         """
+        from assistant import quiz
         from assistant.llm import Absent
         from assistant.stale import refresh
 
@@ -71,8 +76,9 @@ class Questions:
                 refresh(desk.items(), desk.shelf)
                 found = desk.model()
                 model = None if isinstance(found, Absent) else found
-                made = choose(reviews, model)
-            begun = Round(reviews, Supply(made, lambda: desk.seat(learner)), self._source, model)
+                remarks = list[str]()
+                made = choose(reviews, model, lambda error: remarks.append(quiz.failed(error)))
+            begun = Round(reviews, Supply(made, lambda: desk.seat(learner)), self._source, model, remarks=remarks)
             self._rounds.begin(learner, begun)
             with begun.lock:
                 yield self._next(begun)
@@ -97,7 +103,8 @@ class Questions:
         except StudyError as error:
             return self.card.plain(failed(str(error)) + (self._ended(of) if of.outcomes else ""))
         if item is None:
-            return self.card.plain(self._ended(of)) if of.outcomes else self.card.empty("There is nothing to ask.")
+            nothing = " ".join(("There is nothing to ask.", *of.remarks))
+            return self.card.plain(self._ended(of)) if of.outcomes else self.card.empty(nothing)
         return self._show(of, "")
 
     def _show(self, of: Round, learner: str, told: str = "") -> dict[Any, Any]:
@@ -105,7 +112,7 @@ class Questions:
         assert of.item is not None
         if of.graded is None:
             number = len(of.outcomes) + 1
-            html = question_html(of.item, number, of.step, told)
+            html = "".join(map(remark, of.remarks)) + question_html(of.item, number, of.step, told)
             return self.card.question(of.item, html + (_END.format(step=of.step) if number > 1 else ""), of.step)
         return self.card.plain(self._graded(of)) | {self.card.side: self._passage(of.item, learner)}
 
@@ -213,8 +220,9 @@ class QuizTab:
         desk = self._desk
         wish = Wish(max(1, min(MOST, int(count or 10))), topic.strip(), course="" if course == EVERYWHERE else course)
 
-        def choose(reviews: Reviews, model: "Model | None") -> "Iterator[Made]":
-            return quiz(desk.shelf, desk.settings, desk.items(), wish, model=model, asked=reviews.asked())
+        def choose(reviews: Reviews, model: "Model | None", failing: "Failing") -> "Iterator[Made]":
+            asked = reviews.asked()
+            return quiz(desk.shelf, desk.settings, desk.items(), wish, model=model, asked=asked, failing=failing)
 
         yield from self.questions.begin(learner_of(request), choose)
 
@@ -228,7 +236,7 @@ class QuizTab:
         if pressed.action != "quiz":
             return
 
-        def choose(reviews: Reviews, model: "Model | None") -> "Iterator[Made]":
+        def choose(reviews: Reviews, model: "Model | None", failing: "Failing") -> "Iterator[Made]":
             blueprint = find(pressed.text("plan"), desk.settings.home)
             about = [one for one in blueprint.objectives if one.id == pressed.text("objective")]
             coverage, items = opened(blueprint, desk.shelf, desk.settings)
@@ -244,6 +252,7 @@ class QuizTab:
                 wanted=max(1, min(MOST, pressed.number("count"))),
                 asked=reviews.asked(),
                 model=model,
+                failing=failing,
             )
 
         yield from self.questions.begin(learner_of(request), choose)
@@ -307,7 +316,7 @@ class ReviewTab:
     def start(self, request: gr.Request) -> Iterator[Any]:
         """Start a review."""
 
-        def choose(reviews: Reviews, model: "Model | None") -> "Iterator[Made]":
+        def choose(reviews: Reviews, model: "Model | None", failing: "Failing") -> "Iterator[Made]":
             return iter(self._due(reviews)[0])
 
         yield from self.questions.begin(learner_of(request), choose)

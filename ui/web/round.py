@@ -124,6 +124,8 @@ class Round:
     given: str = ""
     started: float = 0.0
     took_ms: int = 0
+    remarks: list[str] = field(default_factory=list)
+    """What is to be told beside the questions: that the model failed."""
     outcomes: list[tuple[Item, bool]] = field(default_factory=list)
     """What was answered, and whether that was right."""
     step: int = 0
