@@ -319,7 +319,8 @@ def _gift_item(before: str, after: str, said: str, why: str, source: str) -> Ite
         answer = "true" if said.strip()[0] in "Tt" else "false"
         return Item(TRUE_FALSE, before, answer, _NOWHERE, explanation=why, made_by=source)
     if not said:
-        return Item(FLASHCARD, before, why, _NOWHERE, made_by=source) if why and before else None
+        answer, _, why = why.partition(" – ")  # as `gift` writes what GIFT has no form for
+        return Item(FLASHCARD, before, answer, _NOWHERE, explanation=why, made_by=source) if answer and before else None
     if said.startswith("#"):
         number = re.match(r"#\s*=?\s*(-?\d+(?:\.\d+)?)", said)
         return Item(kind, asked, str(number[1]), _NOWHERE, explanation=why, made_by=source) if number else None

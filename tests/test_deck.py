@@ -111,6 +111,14 @@ def test_gift_says_what_moodle_expects_and_comes_back(tmp_path: Path) -> None:
     assert found["What is <b>{x ~ y = z} & co: #1 \\ 2</b>?"].kind == FLASHCARD
 
 
+def test_a_card_comes_back_from_gift_with_its_own_answer_and_its_explanation_apart(tmp_path: Path) -> None:
+    file = tmp_path / "cards.gift"
+    file.write_text(deck.to_gift([replace(flashcard(), explanation="A warp is a group: 32 threads.")]))
+    (back,) = deck.read(file)
+    assert back.answer == "a group of 32 threads that run together"
+    assert back.explanation.startswith("A warp is a group: 32 threads.")
+
+
 def test_gift_of_others_is_read(tmp_path: Path) -> None:
     path = tmp_path / "moodle.gift"
     path.write_text(
