@@ -1,5 +1,6 @@
 """The learner's pages in a real browser, by keyboard and by finger, wide and narrow."""
 
+import datetime
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from assistant.decide import Decisions
 from assistant.items import Item, Items
 from assistant.journal import Journal
 from assistant.quiz import Wish, quiz
@@ -39,6 +41,10 @@ def course(tmp_path_factory: pytest.TempPathFactory, corpus_home: Path) -> Itera
 def answer_by_key(page: Any, card: str) -> str:
     """Answer a question by keyboard, whatever its kind; return its text."""
     question: str = page.locator(f"{card} h2").inner_text()
+    # The keyboard follows the question by a moment; until then space would press Start, or the tab, again.
+    page.wait_for_timeout(100)
+    if not page.evaluate("document.activeElement.closest('.card, .typed') !== null"):
+        page.focus(f"{card} h2")
     if page.locator(f"{card} .option").count():
         page.keyboard.press("1")
     elif page.locator(".typed textarea:visible, .typed input:visible").count():
@@ -174,7 +180,9 @@ def test_what_is_due_is_reviewed_and_rated(browser: Any, course: App, width: int
         for one in quiz(shelf, settings, items, Wish(1, kinds=frozenset({"mcq"}), fresh=True))
         if isinstance(one, Item)
     ]
-    reviews = Reviews(Journal.of(settings), settings)
+    reviews, there = Reviews(Journal.of(settings), settings), {one.id: one for one in items.active()}
+    for id_ in reviews.schedule():  # what was answered wrongly in another test would come due while this one runs
+        reviews.add(there[id_], 4, correct=True)
     for days in (60, 59):
         reviews.add(item, 3, correct=True, at=time.time() - days * 86400)
     with opened(browser, course, width=width) as page:
@@ -195,6 +203,9 @@ def test_what_is_due_is_reviewed_and_rated(browser: Any, course: App, width: int
 
 @WIDTHS
 def test_a_plan_says_what_to_do_today_and_leads_there(browser: Any, course: App, width: int) -> None:
+    decisions = Decisions(Journal.of(AssistantSettings(home=course.home, notes=course.notes)))
+    decisions.minutes("nca-aiio", 600)  # there is something to do, whatever was answered today in another test
+    decisions.exam("nca-aiio", datetime.date.today() + datetime.timedelta(days=1))
     with opened(browser, course, width=width) as page:
         tab(page, "Plan")
         page.wait_for_selector("#plan-page .plan")

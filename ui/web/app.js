@@ -173,14 +173,14 @@ setInterval(() => {
   }
 }, 500);
 
-// 1–4, Enter and space press what they are written on, where the keyboard is on the card or nowhere: on a button, a tab
-// or a field they do what they always do.
+// 1–4, Enter and space press what they are written on, where the keyboard is on the card or nowhere: in a field they write,
+// and on a button or a tab Enter and space do what they always do.
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const card = [...document.querySelectorAll('.card')].find(one => one.offsetParent);
   const key = event.key === 'Enter' || event.key === ' ' ? 'enter' : event.key;
   if (!card || !/^([1-9]|enter)$/.test(key)) return;
-  const free = event.target === document.body || (key !== 'enter' && event.target.matches('[role=tab]'));
+  const free = event.target === document.body || (key !== 'enter' && !event.target.closest('input, textarea, select'));
   if (!free && !card.contains(event.target)) return;
   if (key === 'enter' && event.target.closest('button, a, summary, [role=button]')) return;
   const button = card.querySelector(`[data-key~="${key}"]`);
