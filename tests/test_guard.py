@@ -120,6 +120,14 @@ def test_only_opening_tags_of_scripts_get_the_nonce() -> None:
     assert with_nonce(page, "N") == b"<script nonce=\"N\">a</script><scripted><p title='<script'>x</p>"
 
 
+def test_our_script_runs_before_those_of_gradio() -> None:
+    page = b'<head><base href="./"><script type="module" src="gradio.js"></script></head>'
+    assert with_nonce(page, "N") == (
+        b'<head><script nonce="N" src="app.js"></script>\n<base href="./">'
+        b'<script nonce="N" type="module" src="gradio.js"></script></head>'
+    )
+
+
 def test_every_answer_is_closed_and_kept_nowhere(app: Served) -> None:
     for found in (app.request("GET", "/"), app.request("GET", "/nothing"), app.request("GET", "/", host="evil")):
         assert found.headers["cache-control"] == "no-store"

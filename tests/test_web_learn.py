@@ -20,7 +20,7 @@ from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from ingest.sync import sync
-from tests.browser import App, fits, opened, served, tab
+from tests.browser import App, again, fits, opened, served, tab
 from tests.conftest import NOBODY, ROOT
 
 pytestmark = pytest.mark.slow
@@ -133,8 +133,7 @@ def test_a_quiz_that_is_loaded_again_goes_on_where_it_was(browser: Any, course: 
         go_on_by_key(page, "#quiz-card")
         page.wait_for_selector("#quiz-card h2 small:text-is('2')")
         question = page.locator("#quiz-card h2").inner_text()
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         tab(page, "Quiz")
         page.wait_for_selector("#quiz-card h2 small:text-is('2')")
         assert page.locator("#quiz-card h2").inner_text() == question
@@ -146,8 +145,7 @@ def test_a_quiz_that_is_loaded_again_goes_on_where_it_was(browser: Any, course: 
         page.wait_for_selector("#quiz-card h2 small:text-is('3')")
         page.get_by_role("button", name="End here").click()
         page.wait_for_selector("#quiz-card h2:has-text('of 2 right')")
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         tab(page, "Quiz")
         assert page.locator("#quiz-card h2").count() == 0
 
@@ -245,8 +243,7 @@ def test_dates_and_milestones_of_a_plan_are_kept(browser: Any, course: App, widt
         page.locator("#plan-page .phase[open] [role=checkbox]").first.click()
         page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]")
         page.wait_for_timeout(300)
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         tab(page, "Plan")
         page.wait_for_selector("#plan-page [role=checkbox][aria-checked=true]", state="attached")
         assert "2099-01-01" in page.locator("#plan-page").inner_text()
@@ -322,8 +319,7 @@ def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any
 
         answer(1)
         question = page.locator(f"{card} h2").inner_text()
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         tab(page, "Exam")
         page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
         assert page.locator(f"{card} h2").inner_text() == question

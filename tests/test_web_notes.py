@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.ledger import Note
-from tests.browser import App, opened, served, tab
+from tests.browser import App, again, opened, served, tab
 from tests.conftest import NOBODY
 from tests.folders import Folder
 from ui.web.notes import OPENED, tree_html
@@ -92,15 +92,13 @@ def test_no_upload_replaces_a_note_or_leaves_the_folder(browser: Any, app: App, 
         ]
         page.wait_for_selector("#tree li:has-text('tram (2).md')")
         assert (app.notes / "tram.md").read_bytes() == before
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         page.wait_for_selector("#past p, #past ul", state="attached")
         tab(page, "Notes")
         (told,) = upload(page, file("..\\..\\evil.md", b"# Evil\n\nOutside.\n"))
         assert "now " in told
         page.wait_for_selector("#tree li:has-text('evil')")
-        page.reload()
-        page.wait_for_selector("#question textarea")
+        again(page)
         page.wait_for_selector("#past p, #past ul", state="attached")
         tab(page, "Notes")
         assert upload(page, *(file(f"many {i}.md", b"# Many\n") for i in range(4)))[-1] == (

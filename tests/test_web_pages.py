@@ -11,7 +11,7 @@ import fpdf
 import pytest
 
 from eval.cases import read_cases
-from tests.browser import App, ask, fits, opened, served, tab
+from tests.browser import App, again, ask, fits, opened, served, tab
 from tests.fake_openai import FakeServer
 
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_reload_shows_the_same_conversation(browser: Any, app: App) -> None:
         ask(page, FSDP)
         ask(page, "And what limits it?")
         before = page.locator("#log").inner_html()
-        page.reload()
+        again(page)
         page.wait_for_selector("#log .turn >> nth=1")
         turns = re.compile(r"<article.*</article>", re.DOTALL)
         assert turns.search(page.locator("#log").inner_html())[0] == turns.search(before)[0]  # type: ignore[index]
@@ -149,7 +149,7 @@ def test_a_complaint_is_kept(browser: Any, app: App) -> None:
         page.get_by_role("button", name="Keep as a test question").click()
         page.wait_for_selector("#panel:has-text('Kept: every night')")
         assert turn.get_by_label("Something is wrong with this answer").get_attribute("aria-pressed") == "true"
-        page.reload()
+        again(page)
         page.wait_for_selector("#log .turn [aria-pressed=true]")
     with sqlite3.connect(app.home / "learners" / "me" / "journal.db") as journal:
         kept = journal.execute("SELECT good, wrong FROM feedback ORDER BY id DESC LIMIT 1").fetchone()
@@ -185,7 +185,7 @@ def test_under_the_hood_shows_how_the_answer_came_about(browser: Any, app: App, 
         ]
         assert "No model was asked." in page.locator("#panel").inner_text()
         before = page.locator("#panel .hood").inner_html()
-        page.reload()
+        again(page)
         page.wait_for_selector("#log .turn")
         page.locator("#log").get_by_role("button", name="Under the hood").last.click()
         page.wait_for_selector("#panel .hood")

@@ -210,5 +210,8 @@ class _WayOut:
 
 
 def with_nonce(page: bytes, nonce: str) -> bytes:
-    """Return a page whose own scripts may run."""
+    """Return a page whose own scripts may run, app.js first of all on a page of Gradio's.
+
+    Gradio's own way to add a script, `head`, adds it while its components load, which call for ours then."""
+    page = page.replace(b"<base ", b'<script src="app.js"></script>\n<base ', 1)  # only Gradio's pages have a base
     return re.sub(rb"<script(?=[\s>])", b'<script nonce="%s"' % nonce.encode(), page)

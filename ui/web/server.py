@@ -116,7 +116,6 @@ def pages(desk: Desk, uploads: Path) -> "fastapi.FastAPI":
         mcp_server=False,
         theme=ours.THEME,
         css=ours.CSS,
-        head='<script src="app.js"></script>',  # a script in the text of the page would not run
         auth_dependency=learner_of,
     )
     return app
