@@ -10,8 +10,8 @@ StudyError                  (ingest.errors)
 ├── NoExam                  no exam to go on with, or none with an answer to show
 ├── ExamOver                its time is up, or every question was answered
 ├── TooFewItems             the notes give too few questions for an exam
-├── BlueprintRejected       a plan's file that does not keep to the format
 ├── LearnerAlike            a learner whose name differs from another's in capitals alone
+├── BlueprintRejected       a plan's file that does not keep to the format
 ├── JournalUnavailable      the learner's journal is locked, damaged or of a newer version of this program
 │   └── JournalFull         no room on its disk
 ├── NoSuchAnswer            an answer that is not in the journal

@@ -165,10 +165,10 @@ def test_a_fault_in_mid_answer_keeps_what_was_said(corpus_settings: AssistantSet
 
 
 def test_a_question_that_the_context_has_no_room_for_is_told_as_such(corpus_settings: AssistantSettings) -> None:
-    with FakeServer(SAYS, context=256) as server:
-        done, took = ask(corpus_settings, server.url, question="How does FSDP differ from DDP? " * 40)
+    with FakeServer(SAYS, context=150) as server:
+        done, took = ask(corpus_settings, server.url, question="How does FSDP differ from DDP? " * 8)
     check(
-        done, "no model answered", "the question is too long for fake-model, which has room for 256 tokens; shorten it"
+        done, "no model answered", "the question is too long for fake-model, which has room for 150 tokens; shorten it"
     )
     assert (done.outcome, done.failure) == ("quoted", "ContextOverflow")
     assert took < 1
