@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from ingest import embed
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
 from ingest.sync import sync
+
+if TYPE_CHECKING:
+    from tests.planned import World
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = pytest.StashKey[list[str]]()
@@ -68,6 +71,14 @@ def corpus_home(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
 def corpus_settings(corpus_home: Path) -> AssistantSettings:
     """Settings under which the starter course is indexed."""
     return AssistantSettings(home=corpus_home, notes=ROOT / "corpus", llm_url=NOBODY)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> "World":
+    """A small plan and a learner who follows it."""
+    from tests.planned import World
+
+    return World(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -20,16 +20,11 @@ from assistant.journal import Journal, folder_of, learners_in
 from assistant.progress import Followed, Progress, Section, progress
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
-from tests.test_plan import RDMA, World, day, item
+from tests.planned import RDMA, World, day, item
 from tests.test_review import DAY
 from ui.cert import months_later
 from ui.cli import main
 from ui.log import markdown_of
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def week(world: World, last: datetime.date | None = None) -> dict[str, list[str]]:
