@@ -6,6 +6,7 @@ texts → tokens → batches of equal padded length → the model → unit vecto
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -106,7 +107,7 @@ def on_openvino(folder: Path) -> Run:
     """Return what runs many texts: bfloat16 where the processor computes with it."""
     import openvino
 
-    core = openvino.Core()
+    core = _openvino_core()
     precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
     with _one_line(folder):
         compiled = core.compile_model(
@@ -129,6 +130,18 @@ def on_openvino(folder: Path) -> Run:
             return found.copy()
 
     return run
+
+
+@cache
+def _openvino_core() -> Any:
+    """Return OpenVINO's plugins, loaded once and never unloaded.
+
+    The CPU plugin gives the thread that loads it a signal stack, and frees that stack in whatever thread unloads it:
+    from then on a signal (Ctrl-C, SIGTERM) to the first one would end the process by a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def encode(run: Run, tokenizer: "Tokenizer", texts: Sequence[str]) -> "Vectors":

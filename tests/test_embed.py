@@ -195,3 +195,24 @@ def test_a_preparation_that_is_killed_is_done_again(tmp_path: Path) -> None:
     text = random.Random(1).choices(WORDS, k=10)
     assert cosines(ours.encode_documents([" ".join(text)]), ours.encode([" ".join(text)]))[0] > 0.9999
     assert json.loads(next(home.glob("models/*/model.json")).read_text())["dim"] == 16
+
+
+STOPPED = """
+import signal, sys, threading
+from pathlib import Path
+from ingest import embed
+
+signal.signal(signal.SIGTERM, lambda number, frame: print("told"))
+model = [embed.load(Path(sys.argv[1]))]
+model[0].encode_documents(["zebras"])
+dropping = threading.Thread(target=model.clear)
+dropping.start()
+dropping.join()
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_outlived_after_another_thread_let_go_of_the_model(models: Path) -> None:
+    command = [sys.executable, "-c", STOPPED, str(models.parent)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "told\n")
