@@ -56,7 +56,11 @@ class Unreadable(StudyError):
     def __init__(self, state: str, reason: str) -> None:
         super().__init__(reason)
         self.state = state
-        """What the ledger calls it: empty, no text layer, encrypted, failed or skipped."""
+        """What the ledger calls it: empty, no text layer, encrypted, failed or skipped.
+
+        The version that was read before stays where the file failed; in all other states it goes, since they say
+        what the file is now.
+        """
         self.reason = reason
 
 

@@ -23,8 +23,23 @@ def test_a_text_that_no_course_has_is_not_indexed(folder: Folder, monkeypatch: p
     monkeypatch.setattr(text, "MOST_TEXT", 1000)
     folder.write(long="x" * 1001, right="y " * 499)
     report = sync(folder.shelf)
-    assert states(report) == {"long.md": "skipped", "right.md": "indexed"}
+    assert states(report) == {"long.md": "failed", "right.md": "indexed"}
     assert reasons(report)["long.md"] == "holds 1,001 characters of text, more than 1,000; split it"
+
+
+def test_a_note_that_grew_longer_than_what_is_read_keeps_its_last_good_version(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MOST_TEXT", 1000)
+    folder.write(log="the first day", b="two")
+    sync(folder.shelf)
+    folder.write(log="the next day " * 100)
+    report = sync(folder.shelf)
+    assert (states(report)["log.md"], report.removed) == ("failed", [])
+    too_long = "holds 1,300 characters of text, more than 1,000; split it"
+    assert reasons(report)["log.md"] == f"{too_long}; the version read before still answers"
+    assert folder.indexed() == {"b.md": "two", "log.md": "the first day"}
+    check(folder)
 
 
 def test_every_file_has_a_state_and_a_reason(folder: Folder, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from ingest.errors import Unreadable
 from ingest.read import read as read_file
 from ingest.read.csv_rows import read
-from tests.readings import damaged, kinds, survives, told
+from tests.readings import damaged, kinds, refusal, survives, told
 
 TERMS = 'term,meaning,layer\nFSDP,"shards parameters,\ngradients and states",training\n\nKV cache,,serving\n'
 
@@ -83,8 +83,13 @@ def test_a_field_without_an_end_says_where_it_ends() -> None:
         read(Path("a.csv"), b'a,b\n"' + b"never,ends\n" * 1_000_000)
 
 
-def test_a_header_alone_holds_no_row() -> None:
-    assert read(Path("a.csv"), b"a,b\n").blocks == ()
+@pytest.mark.parametrize("text", [b"a,b\n", b"\xef\xbb\xbfterm;meaning", b"\n\na,b\n,\n \n"])
+def test_a_header_alone_is_named_for_what_it_is(text: bytes) -> None:
+    assert refusal(read_file, "a.csv", text) == ("empty", "the table has a header and no rows")
+
+
+def test_a_table_of_nothing_at_all_has_no_header_either() -> None:
+    assert refusal(read_file, "a.csv", b"\n,\n") == ("empty", "the file holds no text")
 
 
 def test_whatever_is_damaged_the_result_is_a_document_or_a_reason() -> None:

@@ -39,7 +39,11 @@ csv.field_size_limit(_LONGEST_FIELD)  # the default, 128 KiB, makes a long field
 
 
 def read(path: Path, data: bytes) -> Document:
-    """Read a table; each row is a block that is found by its number."""
+    """Read a table; each row is a block that is found by its number.
+
+    Raises:
+        Unreadable: It has a header and no rows, or a field has no end.
+    """
     text, remark = decode(data)
     text = fit(text)
     declared = _DECLARED.match(text)
@@ -47,7 +51,7 @@ def read(path: Path, data: bytes) -> Document:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else declared[1] if declared else _delimiter(text)
     rows = _rows(text, delimiter)
     first = next(rows, [])
-    named = _is_header(first)
+    named = bool(first) and _is_header(first)
     columns = first if named else []
     draft = Draft()
     count, wide, widest = 0, 0, 0
@@ -59,6 +63,8 @@ def read(path: Path, data: bytes) -> Document:
             _lay(draft, count, columns, row)
         else:
             wide, widest = wide + 1, max(widest, len(row))
+    if named and not count:
+        raise Unreadable("empty", "the table has a header and no rows")
     if wide:
         rows_of = "1 row has" if wide == 1 else f"{wide} rows have"
         draft.lost.append(f"{rows_of} up to {widest} columns: {_COLUMNS} columns are the most that are read")

@@ -97,7 +97,7 @@ def bounded(text: str) -> str:
     """
     if len(text) > MOST_TEXT:
         told = f"holds {len(text):,} characters of text, more than {MOST_TEXT:,}; split it"
-        raise Unreadable("skipped", told)
+        raise Unreadable("failed", told)
     return text
 
 
