@@ -106,6 +106,13 @@ def test_a_localized_heading_style_is_known_by_its_name_its_outline_level_or_its
     assert headings(read(NAME, data)) == [("A",), ("B", "C"), ("B", "D")]
 
 
+def test_a_number_without_end_is_none() -> None:
+    endless = "9" * 5000
+    paragraph = '<w:p><w:pPr><w:outlineLvl w:val="{}"/></w:pPr><w:r><w:t>Words.</w:t></w:r></w:p>'
+
+    assert told(read(NAME, bare(paragraph.format(endless)))) == [("paragraph 1", "Words.")]
+
+
 def test_insertions_are_kept_and_deletions_dropped() -> None:
     data = bare(
         "<w:p><w:r><w:t>Rank 0 </w:t></w:r><w:del><w:r><w:delText>never </w:delText></w:r></w:del>"

@@ -45,6 +45,13 @@ def lecture() -> bytes:
     return saved(deck)
 
 
+def test_a_part_whose_number_has_no_end_is_no_slide() -> None:
+    words = "<sld><cSld><spTree><sp><txBody><p><t>Words.</t></p></txBody></sp></spTree></cSld></sld>"
+    parts = {"ppt/slides/slide1.xml": words, f"ppt/slides/slide{'9' * 5000}.xml": words}
+
+    assert told(read(NAME, zipped(parts))) == [("slide 1", "Words.")]
+
+
 def test_blocks_are_found_by_their_slide_below_its_title() -> None:
     document = read(NAME, lecture())
 

@@ -17,7 +17,7 @@ from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive
 from ingest.read.compose import SYMBOL, WINGDINGS, Draft, one_line, raised, table_text
-from ingest.read.markup import Element, attribute, local
+from ingest.read.markup import Element, attribute, local, whole
 from ingest.read.maths import formula
 
 _HEADING = re.compile(
@@ -147,7 +147,7 @@ class _Reading:
         style = self._styles.get(name) or _named(name)
         outline = attribute(properties.find("{*}outlineLvl"), "val")
         if outline.isdecimal():
-            return _Style(style.name, (int(outline) + 1) % 10, style.list_id, style.list_level)
+            return _Style(style.name, (whole(outline, 9) + 1) % 10, style.list_id, style.list_level)
         return style
 
     def _item(self, properties: Element | None, style: _Style) -> str:
@@ -157,7 +157,7 @@ class _Reading:
         list_id = attribute(properties.find("{*}numPr/{*}numId"), "val") or style.list_id
         if list_id in ("", "0"):
             return ""
-        level = min(_whole(attribute(properties.find("{*}numPr/{*}ilvl"), "val"), style.list_level), 8)
+        level = min(whole(attribute(properties.find("{*}numPr/{*}ilvl"), "val"), style.list_level), 8)
         for deeper in range(level + 1, 9):
             del self._numbers[list_id, deeper]
         self._numbers[list_id, level] += 1
@@ -220,7 +220,7 @@ class _Reading:
     def _row(self, cells: list[Element]) -> list[str]:
         texts = []
         for cell in cells:
-            span = _whole(attribute(cell.find("{*}tcPr/{*}gridSpan"), "val"), 1)
+            span = whole(attribute(cell.find("{*}tcPr/{*}gridSpan"), "val"), 1)
             texts += [self._all_words(cell).strip(), *[""] * (min(span, 63) - 1)]
         return texts
 
@@ -252,10 +252,6 @@ def _symbol(element: Element) -> str:
     return font.get(int(code, 16), "") if re.fullmatch("[0-9A-Fa-f]{4}", code) else ""
 
 
-def _whole(text: str, default: int) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else default
-
-
 def _named(name: str) -> _Style:
     """Return what a style's name alone tells."""
     name = name.lower()
@@ -274,10 +270,10 @@ def _styles(root: Element) -> dict[str, _Style]:
         above = resolve(attribute(found[key].find("{*}basedOn"), "val"), depth + 1)
         own = _named(attribute(found[key].find("{*}name"), "val") or key)
         outline = attribute(found[key].find("{*}pPr/{*}outlineLvl"), "val")
-        level = own.level or ((_whole(outline, 9) + 1) % 10 if outline else above.level)
+        level = own.level or ((whole(outline, 9) + 1) % 10 if outline else above.level)
         numbering = found[key].find("{*}pPr/{*}numPr")
         list_id = "" if numbering is None else attribute(numbering.find("{*}numId"), "val")
-        list_level = 0 if numbering is None else _whole(attribute(numbering.find("{*}ilvl"), "val"), 0)
+        list_level = 0 if numbering is None else whole(attribute(numbering.find("{*}ilvl"), "val"), 0)
         styles[key] = _Style(own.name, level, list_id or above.list_id, list_level or above.list_level)
         return styles[key]
 
@@ -290,7 +286,7 @@ def _formats(root: Element) -> dict[tuple[str, int], str]:
     """Return the number format of each list and level: 'bullet', 'decimal', 'lowerLetter' …"""
     abstract = {
         attribute(scheme, "abstractNumId"): {
-            _whole(attribute(level, "ilvl"), 0): attribute(level.find("{*}numFmt"), "val")
+            whole(attribute(level, "ilvl"), 0): attribute(level.find("{*}numFmt"), "val")
             for level in scheme.iterfind("{*}lvl")
         }
         for scheme in root.iterfind("{*}abstractNum")

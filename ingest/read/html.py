@@ -14,7 +14,7 @@ from pathlib import Path
 from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.compose import Draft, fit, one_line, raised, table_text
-from ingest.read.markup import Element, attribute, local, walk, xml
+from ingest.read.markup import Element, attribute, local, walk, whole, xml
 from ingest.read.markup import html as parse
 from ingest.read.maths import formula
 from ingest.read.text import decode
@@ -227,11 +227,11 @@ class _Flow:
         if name in _BLOCKS:
             self._break()
         if name in _LISTS:
-            self._lists.append(_whole_number(attribute(element, "start"), 1) - 1 if name == "ol" else None)
+            self._lists.append(whole(attribute(element, "start"), 1) - 1 if name == "ol" else None)
         elif name in ("li", "dt") and self._lists:
             number = self._lists[-1]
             if number is not None:
-                number = self._lists[-1] = _whole_number(attribute(element, "value"), number + 1)
+                number = self._lists[-1] = whole(attribute(element, "value"), number + 1)
             self._mark = "- " if number is None else f"{number}. "
 
     def _end(self, name: str) -> None:
@@ -311,12 +311,8 @@ def _rows(table: Element, skipped: Container[Element]) -> list[list[str]]:
         cells: list[str] = []
         for cell in row:
             if local(cell) in ("td", "th") and cell not in skipped:
-                span = _whole_number(attribute(cell, "colspan"), 1)
+                span = whole(attribute(cell, "colspan"), 1)
                 cells += [_plain(cell, skipped), *[""] * (min(span, 50) - 1)]
         rows.append(cells)
     wide = max(map(len, rows), default=0) > 1
     return rows if wide and all(len(cell) <= _CELL for row in rows for cell in row) else []
-
-
-def _whole_number(text: str, default: int) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else default

@@ -25,6 +25,11 @@ def attribute(element: Element | None, name: str) -> str:
     return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
+def whole(text: str, default: int) -> int:
+    """Return the number from 0 on that a text is, or `default`; digits without end, as of a hostile file, are none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else default
+
+
 def nothing() -> Element:
     """Return an element to read in place of one that is not there."""
     return etree.Element("nothing")

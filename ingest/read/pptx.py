@@ -16,7 +16,7 @@ from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.archive import Archive, Relation
 from ingest.read.compose import WINGDINGS, Draft, one_line, raised, table_text
-from ingest.read.markup import Element, attribute, local, nothing
+from ingest.read.markup import Element, attribute, local, nothing, whole
 from ingest.read.maths import formula
 
 _SHAPES = {"sp", "grpSp", "graphicFrame", "cxnSp"}
@@ -28,7 +28,7 @@ _Corner: TypeAlias = tuple[int, int]
 """Left and top, in EMU."""
 _BELOW = (1 << 40, 1 << 40)
 """Where a shape without a position stands."""
-_SLIDE = re.compile(r"ppt/slides/slide(\d+)\.xml")
+_SLIDE = re.compile(r"ppt/slides/slide(\d{1,6})\.xml")
 
 
 def read(path: Path, data: bytes) -> Document:
@@ -252,8 +252,8 @@ def _chart(root: Element, draft: Draft) -> None:
 def _points(series: Element, *names: str) -> dict[int, str]:
     """Return the figures or labels that a chart keeps of its sheet, by their place."""
     return {
-        int(attribute(point, "idx")): point.findtext("{*}v") or ""
+        at: point.findtext("{*}v") or ""
         for name in names
         for point in series.iterfind(f"{{*}}{name}//{{*}}pt")
-        if attribute(point, "idx").isdecimal() and len(attribute(point, "idx")) < 6
+        if (at := whole(attribute(point, "idx"), -1)) >= 0
     }
