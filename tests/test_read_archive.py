@@ -1,4 +1,5 @@
 import random
+import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from ingest.errors import Unreadable
 from ingest.read import docx, epub, pptx
 from ingest.read.archive import Archive, resolve
-from tests.readings import Read, refusal, zipped
+from tests.readings import Read, refusal, survives, zipped
 
 READERS = {"a.docx": docx.read, "a.pptx": pptx.read, "a.epub": epub.read}
 MIB = 1 << 20
@@ -45,6 +46,40 @@ def test_a_part_that_is_too_large_or_lies_about_its_size_is_not_read() -> None:
     for archive, name in ((large, "word/document.xml"), (Archive(bytes(data), "x"), "a.xml")):
         with pytest.raises(Unreadable, match=r"would take 65 MiB|is damaged"):
             archive.read(name)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_a_part_that_is_compressed_as_no_office_file_is_counts_as_damaged(method: int) -> None:
+    data = bytearray(zipped({"word/document.xml": "<a/>"}))
+    at = data.rindex(b"PK\x01\x02") + 10
+    data[at : at + 2] = method.to_bytes(2, "little")
+
+    with pytest.raises(Unreadable, match=r"^word/document\.xml is damaged$"):
+        Archive(bytes(data), "x").read("word/document.xml")
+
+
+def test_a_part_that_is_said_to_lie_beyond_any_file_is_damaged() -> None:
+    data = zipped({"a.xml": "<a/>"})
+    at, far = data.rindex(b"PK\x01\x02"), struct.pack("<HHQ", 1, 8, 1 << 63)  # its place, in 64 bits
+    entry, end = bytearray(data[at : at + 51]), bytearray(data[at + 51 :])
+    entry[30:32], entry[42:46] = len(far).to_bytes(2, "little"), b"\xff" * 4
+    end[12:16] = (len(entry) + len(far)).to_bytes(4, "little")
+
+    with pytest.raises(Unreadable, match=r"^a\.xml is damaged$"):
+        Archive(data[:at] + entry + far + end, "x").read("a.xml")
+
+
+def test_a_directory_that_is_damaged_anywhere_ends_in_a_document_or_a_reason() -> None:
+    data = zipped({"word/document.xml": "<document><body><p><r><t>Words.</t></r></p></body></document>"})
+    directory, dice = data.index(b"PK\x01\x02"), random.Random(34)
+
+    def flipped() -> bytes:
+        mutant = bytearray(data)
+        for _ in range(dice.randint(1, 4)):
+            mutant[dice.randrange(directory, len(data))] = dice.choice((0, 1, 12, 14, 255, dice.randrange(256)))
+        return bytes(mutant)
+
+    assert survives(docx.read, "a.docx", (flipped() for _ in range(2000))) > 100
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "word\\..\\..\\x", "C:\\x.xml", "a/../../b"])

@@ -8,6 +8,7 @@ Names are compared in lower case, as Office does.
 
 import re
 import zipfile
+import zlib
 from io import BytesIO
 from posixpath import dirname, join, normpath
 from typing import NamedTuple
@@ -25,6 +26,10 @@ _RATIO = 100
 _SMALL = 64 * _MIB
 _PART = 64 * _MIB
 """Most bytes of one part that is read; as a tree it takes ten times as much memory."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How parts may be compressed: Open Packaging Conventions and EPUB allow no other way."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, OverflowError, RuntimeError, ValueError)
+"""What zipfile raises over damaged archives."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OTHERS = (
     (re.compile(rb"%PDF-"), "a PDF (.pdf)"),
@@ -64,9 +69,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
             entries = self._zip.infolist()
-        except MemoryError:
-            raise
-        except Exception as error:  # zipfile also raises ValueError, struct.error, UnicodeDecodeError and others
+        except _DAMAGED as error:
             raise Unreadable("failed", _mistaken(data, what)) from error
         _check(entries, len(data))
         self._entries = {_plain(entry.filename): entry for entry in entries}
@@ -88,10 +91,10 @@ class Archive:
         if entry.file_size > _PART:
             raise Unreadable("failed", f"{_shown(name)} would take {entry.file_size // _MIB} MiB")
         try:
+            if entry.compress_type not in _METHODS:
+                raise zipfile.BadZipFile
             return self._zip.read(entry)
-        except MemoryError:
-            raise
-        except Exception as error:  # zlib.error, EOFError, BadZipFile, NotImplementedError, RuntimeError, lzma's own
+        except _DAMAGED as error:
             raise Unreadable("failed", f"{_shown(name)} is damaged") from error
 
     def xml(self, name: str, label: str) -> Element:
@@ -122,6 +125,10 @@ class Archive:
             for entry in root.iter("{*}Relationship")
             if attribute(entry, "TargetMode") != "External"
         }
+
+    def main(self, usual: str) -> str:
+        """Return the name of an Office file's main part; `usual` where the file does not tell."""
+        return next((to.target for to in self.related("").values() if to.kind == "officeDocument"), usual)
 
     def title(self) -> str:
         """Return the title among an Office file's properties; '' for none, or one that Office made up."""

@@ -47,7 +47,7 @@ class _Style:
 def read(path: Path, data: bytes) -> Document:
     """Read a Word document; each block knows its heading."""
     archive = Archive(data, "a Word document")
-    main = next((to.target for to in archive.related("").values() if to.kind == "officeDocument"), "word/document.xml")
+    main = archive.main("word/document.xml")
     root = archive.xml(main, "document")
     body = root.find("{*}body")
     if body is None:

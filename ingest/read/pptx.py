@@ -48,10 +48,7 @@ def read(path: Path, data: bytes) -> Document:
 
 def _slides(archive: Archive) -> list[str]:
     """Return the names of the slides in order; by their numbers where the presentation does not tell."""
-    main = next(
-        (to.target for to in archive.related("").values() if to.kind == "officeDocument"),
-        "ppt/presentation.xml",
-    )
+    main = archive.main("ppt/presentation.xml")
     root = archive.xml(main, "list of slides")
     related = archive.related(main)
     listed = [_relation(entry, related) for entry in root.iterfind("{*}sldIdLst/{*}sldId")]
