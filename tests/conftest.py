@@ -105,8 +105,10 @@ def browser() -> Iterator[Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a server that is not there: Qdrant where none is named, vLLM where no rig is built."""
+    """Leave out what needs something that is not there: Qdrant where none is named, vLLM without its rig, git."""
     absent = {} if os.environ.get("STUDY_TEST_QDRANT_URL") else {"qdrant": "STUDY_TEST_QDRANT_URL names no server"}
+    if not (ROOT / ".git").exists():
+        absent["git"] = "no .git here, so what is tracked can't be told"
     if not is_built() and not os.environ.get("STUDY_NO_SKIP"):
         absent["vllm"] = "no rig; build it with: make vllm-cpu"
     for mark, why in absent.items():

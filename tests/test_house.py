@@ -65,6 +65,13 @@ ONE_DOOR = {
 
 The bench (eval/bench*) measures a library elsewhere, too.
 """
+TOP = {
+    *(".ci", ".dockerignore", ".env.example", ".gitignore", "Dockerfile", "LICENSE", "Makefile", "README.md"),
+    *("assistant", "corpus", "docker", "docker-compose.yml", "docs", "eval", "ingest", "pyproject.toml"),
+    *("requirements", "tests", "ui"),
+}
+LARGEST = 1_500_000
+"""Bytes of a tracked file; a model once got in with what a test had left behind."""
 HEAVY = ("torch", "transformers", "sentence_transformers", "llama_index", "qdrant_client", "openvino", "gradio")
 
 
@@ -114,6 +121,23 @@ def test_no_file_has_a_name_that_says_nothing(name: str) -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     assert [path for path, tree in modules() if not ast.get_docstring(tree)] == []
+
+
+def tracked() -> list[str]:
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=True).stdout
+    return sorted(filter(None, listed.decode().split("\0")))
+
+
+@pytest.mark.git
+def test_the_top_of_the_repository_holds_what_it_should_and_nothing_else() -> None:
+    assert {path.split("/")[0] for path in tracked()} == TOP
+
+
+@pytest.mark.git
+def test_no_tracked_file_is_large() -> None:
+    sizes = {path: (ROOT / path).stat().st_size for path in tracked() if (ROOT / path).is_file()}
+    assert {path: size for path, size in sizes.items() if size > LARGEST} == {}
 
 
 def run(code: str, settings: AssistantSettings) -> "subprocess.CompletedProcess[str]":
