@@ -35,7 +35,7 @@ from assistant.errors import (
 )
 from assistant.exchange import Exchange, Server, loads
 from assistant.settings import AssistantSettings
-from assistant.watch import Thinking, Watch, once, orphan_tag
+from assistant.watch import Thinking, Watch, once
 
 Messages = Sequence[Mapping[str, str]]
 """Each with its role (system, user or assistant) and its content."""
@@ -162,21 +162,18 @@ class LanguageModel:
                 for event in events:
                     finish, usage = event.finish_reason or finish, event.usage or usage
                     watch.feed(event.text + event.reasoning)
-                    new, thought = split.feed(event.text)
-                    text, thought = text + new, event.reasoning + thought
-                    if end := orphan_tag(text, len(new)):
-                        thought, text = text[: end.start()] + thought, text[end.end() :].lstrip()
-                        yield Delta(text, thought, restart=True)
-                    else:
-                        yield Delta(new, thought)
+                    new, thought, restart = split.feed(event.text, event.reasoning)
+                    text = new if restart else text + new
+                    yield Delta(new, thought, restart)
             self._count(usage)
-            new, thought = split.feed("", last=True)
-            text += new
+            new, thought, restart = split.feed("", last=True)
+            text = new if restart else text + new
+            yield Delta(new, thought, restart)
             if finish in ("", "abort", "error"):
                 raise AnswerCut(self._server.url)
             if not text.strip():
                 raise AnswerEmpty(self.name, finish)
-            yield Delta(new, thought, finish_reason=finish, usage=usage)
+            yield Delta(finish_reason=finish, usage=usage)
         except ServerError as error:
             error.partial = once(text, error.period) if isinstance(error, AnswerEndless) else text
             raise
