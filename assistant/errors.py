@@ -48,6 +48,27 @@ STOPPED = "Stopped"
 """Stands where the name of an error would, where the reader stopped an answer: nothing went wrong."""
 
 
+_IN_A_WORD = {
+    "ServerUnreachable": "unreachable",
+    "ServerRefused": "key refused",
+    "ModelMissing": "model missing",
+    "ServerBusy": "busy",
+    "ServerFailed": "failed",
+    "ServerStalled": "silent",
+    "ContextOverflow": "prompt too long",
+    "AnswerCut": "broken off",
+    "AnswerJunk": "unreadable",
+    "AnswerEmpty": "empty",
+    "AnswerEndless": "endless",
+    "AnswerUnparsable": "no JSON",
+}
+
+
+def in_a_word(kind: str) -> str:
+    """Return for people what a failure of the model server was that is kept by its error's name."""
+    return _IN_A_WORD.get(kind, kind)
+
+
 class QuestionRejected(StudyError):
     """The question can't be asked as it is."""
 

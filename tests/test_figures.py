@@ -108,7 +108,7 @@ def test_the_status_shows_the_last_30_days(tmp_path: Path) -> None:
         "  whole answer   half within 2,300 ms, 95 % within 2,300 ms",
         "  model's speed  50 tokens/s (median)",
         "  prompt cache   25% of the prompts' tokens",
-        "  model server   1 AnswerCut",
+        "  model server   1 broken off",
     ]
 
 

@@ -269,6 +269,14 @@ def test_each_servers_words_for_an_overflow_are_understood(said: str, limit: int
     assert (caught.value.limit, caught.value.wanted) == (limit, wanted)
 
 
+def test_every_failure_of_a_server_has_a_word_for_people_and_another_name_stays() -> None:
+    names = [kind.__name__ for kind in errors.ServerError.__subclasses__()]
+    words = [errors.in_a_word(name) for name in names]
+    assert len(set(words)) == len(names) == 12
+    assert [word for word in words if word != word.lower() and word != "no JSON"] == []
+    assert [errors.in_a_word(name) for name in ("ServerStalled", "ElseWhere")] == ["silent", "ElseWhere"]
+
+
 def test_every_error_has_its_line_in_the_tree() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert [kind.__name__ for kind in kinds] == re.findall(r"[A-Z]\w+(?=  )", errors.__doc__ or "")

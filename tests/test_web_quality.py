@@ -64,6 +64,6 @@ def test_an_answer_without_a_model_server_is_no_failure(tmp_path: Path) -> None:
             journal.asked(document, failure=failure)
     table = use_html(desk, "me")
     assert "<th scope='row'>Without a model server</th><td>2 answers</td>" in table
-    assert "<th scope='row'>Failures</th><td>1 ServerStalled</td>" in table
+    assert "<th scope='row'>Failures</th><td>1 silent</td>" in table
     assert "<th scope='row'>Model</th><td>none is served; " in table
     desk.finish(1)

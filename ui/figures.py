@@ -4,6 +4,7 @@ import time
 from contextlib import closing
 from typing import Any
 
+from assistant.errors import JournalUnavailable, in_a_word
 from assistant.settings import AssistantSettings
 
 DAYS = 30
@@ -11,7 +12,6 @@ DAYS = 30
 
 def gather(settings: AssistantSettings) -> dict[str, Any]:
     """Return the learner's figures of the last `DAYS` days, ready for JSON."""
-    from assistant.errors import JournalUnavailable
     from assistant.figures import figures
     from assistant.journal import Journal, folder_of
 
@@ -43,7 +43,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["cached"] is not None:
         told.append(f"  prompt cache   {found['cached']:.0%} of the prompts' tokens")
     if found["failures"]:
-        told.append(f"  model server   {_counts(found['failures'])}")
+        failures = {in_a_word(kind): count for kind, count in found["failures"].items()}
+        told.append(f"  model server   {_counts(failures)}")
     return told
 
 

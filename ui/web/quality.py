@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from assistant import llm
+from assistant.errors import in_a_word
 from assistant.figures import Figures, Spread, figures
 from assistant.journal import folder_of
 from eval import gate, report
@@ -137,7 +138,7 @@ def last_gate(settings: UiSettings) -> str:
 def _answers(found: Figures) -> list[tuple[str, str]]:
     outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.outcomes.items())
     alone = found.failures.get(_ALONE, 0)
-    failures = ", ".join(f"{count} {name}" for name, count in found.failures.items() if name != _ALONE)
+    failures = ", ".join(f"{count} {in_a_word(name)}" for name, count in found.failures.items() if name != _ALONE)
     rows = [(f"Answers, last {DAYS} days", f"{found.answers}: {outcomes}" if found.answers else "none yet")]
     for name, spread, unit in (
         ("First passage", found.first_passage_ms, "ms"),
