@@ -80,7 +80,7 @@ def main() -> None:
         cases = [case for case in read_cases(place / "queries.jsonl") if case.answerable and case.gold_units]
         shelf, _ = open_index(settings, place / "corpus")
         theirs = usual(shelf, cases, units)
-        ours = list(retrieval.rows(shelf, cases, units, top_k=settings.top_k))
+        ours = list(retrieval.rows(shelf, cases, units, retrieval.searcher(shelf, top_k=settings.top_k)))
         best = best_of(theirs)
         for one in compare(theirs[best], ours):
             change = f"{one.after - one.before:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"

@@ -12,7 +12,7 @@ import numpy as np
 
 from assistant.refuse import Calibration, save_calibration
 from assistant.retrieve import retrieve
-from eval.cases import Case, read_cases
+from eval.cases import Case, read_cases, read_others
 from eval.command import folder, one_line, parser_of
 from eval.metrics import auroc
 from ingest.settings import IngestSettings
@@ -82,9 +82,7 @@ def _mix(evidence: Sequence[Evidence], weight: float) -> np.ndarray:
     return np.array([score + weight * cosine for score, cosine in evidence])
 
 
-def measured(
-    sets: Mapping[str, tuple[Sequence[Evidence], Sequence[Evidence]]], weight: float, threshold: float, caution: float
-) -> str:
+def measured(sets: Sets, weight: float, threshold: float, caution: float) -> str:
     """Return one line of rates per set."""
     lines = []
     for name, (answerable, unanswerable) in sets.items():
@@ -108,11 +106,9 @@ def calibrate(settings: IngestSettings, folders: Sequence[Path]) -> Calibration:
         for folder in folders:
             home = Path(scratch) / folder.name
             here = settings.model_copy(update={"home": home, "notes": folder / "corpus", "qdrant_url": ""})
-            cases = read_cases(folder / "queries.jsonl")
-            others = folder / "ood_queries.jsonl"
-            unanswerable = [case for case in cases if not case.answerable]
-            unanswerable += read_cases(others, answerable=False) if others.is_file() else []
-            answerable = [case for case in cases if case.answerable]
+            path = folder / "queries.jsonl"
+            cases = [*read_cases(path), *read_others(path)]
+            answerable, unanswerable = ([case for case in cases if case.answerable == kind] for kind in (True, False))
             with closing(Shelf(here, embedder=embedder)) as shelf:
                 sync(shelf)
                 sets[folder.name] = (gather(shelf, answerable), gather(shelf, unanswerable))

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 from ingest.errors import StudyError
 
+OTHERS, UNITS = "ood_queries.jsonl", "docs.jsonl"
+"""Beside a file of cases: questions of other subjects, and the units of files."""
+
 
 class Option(NamedTuple):
     """One of the answers to choose from."""
@@ -90,6 +93,16 @@ def read_cases(path: Path, *, answerable: bool = True) -> list[Case]:
             raise BadCases(f"{path}, line {number}: a second case with the id {case.id}; each needs one of its own")
         found[case.id] = case
     return list(found.values())
+
+
+def read_others(cases: Path) -> list[Case]:
+    """Return the questions of other subjects that lie beside a file of cases, if any do.
+
+    Raises:
+        BadCases: As `read_cases` does.
+    """
+    path = cases.with_name(OTHERS)
+    return read_cases(path, answerable=False) if path.is_file() else []
 
 
 def read_units(path: Path) -> dict[str, str]:

@@ -14,11 +14,11 @@ import numpy as np
 from assistant.cite import readable
 from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
 from assistant.grade import Model
-from assistant.retrieve import Passage, Reranker, retrieve
+from assistant.retrieve import Passage
 from eval.cases import Case
+from eval.retrieval import Search
 from eval.score import MCQ, Row
 from ingest.embed import Embedder
-from ingest.shelf import Shelf
 
 LETTERS = "ABCDEFGHIJ"
 MOST_TOKENS = 1024
@@ -37,34 +37,21 @@ def can_choose(case: Case) -> bool:
     return right == 1 and 2 <= len(case.options) <= len(LETTERS)
 
 
-def rows(
-    shelf: Shelf,
-    cases: Sequence[Case],
-    pick: Picker,
-    *,
-    top_k: int,
-    at_once: int = 1,
-    reranker: Reranker | None = None,
-    ask: Callable[[Case], str] = lambda case: case.question,
-) -> Iterator[Row]:
+def rows(cases: Sequence[Case], pick: Picker, search: Search, *, at_once: int = 1) -> Iterator[Row]:
     """Yield a row for each case with options: picked with the notes, and without.
 
     A reply that can't be read is counted (`unparsed`, of both) and is neither right nor wrong.
 
     Args:
-        shelf: The notes, synced.
         cases: The questions.
         pick: Picks an option.
-        top_k: Most passages that it is shown.
+        search: Finds the passages that it is shown.
         at_once: How many are asked at the same time.
-        reranker: Where one is set.
-        ask: Gives what is searched for: the question, or what a follow-up becomes.
     """
-    view = shelf.view()
 
     def one(case: Case) -> Row:
         started = time.perf_counter()
-        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=shelf.ledger.text)
+        found = search(case)
         chosen, blind = pick(case, found.passages), pick(case, ())
         ms = (time.perf_counter() - started) * 1000
         right = next(i for i, option in enumerate(case.options) if option.correct)

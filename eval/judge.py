@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import ModelMissing, ServerError, ServerRefused, ServerUnreachable
+from assistant.errors import ServerError
 from assistant.grade import Model
 from eval.cases import BadCases, read_lines
+from eval.choosing import GONE
 from eval.metrics import Estimate, bootstrap, honest, kappa
 
 GOLD = Path(__file__).resolve().parent / "gold" / "judge.jsonl"
@@ -118,8 +119,8 @@ def _tagged(name: str, text: str) -> str:
 def _one(model: Model, prompt: Sequence[Mapping[str, str]]) -> Judged | None:
     try:
         said, _ = model.complete(prompt, schema=SCHEMA, max_tokens=MOST_TOKENS)
-    except (ServerUnreachable, ServerRefused, ModelMissing):
-        raise  # no further judgement would come, either
+    except GONE:
+        raise
     except ServerError:
         return None
     return read_judgement(said)

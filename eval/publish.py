@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.cases import Case, read_cases
+from eval.cases import Case, read_cases, read_others
 from eval.runs import Run, Runs
 from eval.score import QUIZ, Row
 from ingest.experiment import Experiment, Outcome
@@ -28,9 +28,7 @@ def publish(settings: IngestSettings, run: Run, rows: Sequence[Row]) -> int:
     if not on(settings):
         return 0
     path = Path(run.cases)
-    beside = path.with_name("ood_queries.jsonl")
-    others = read_cases(beside, answerable=False) if beside.is_file() else []
-    cases = {case.id: case for case in [*read_cases(path), *others]}
+    cases = {case.id: case for case in [*read_cases(path), *read_others(path)]}
     for suite, found in run.scores.items():
         outcomes = tuple(_outcome(cases.get(row.case), row) for row in rows if row.suite == suite)
         scores = {name: one.value for name, one in found.items()}

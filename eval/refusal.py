@@ -5,17 +5,16 @@ would be made from is of a gold unit. `curve` gives the rates for every threshol
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from assistant.refuse import Calibration, judge
-from assistant.retrieve import Reranker, retrieve
 from eval.cases import Case
 from eval.metrics import risk_coverage
+from eval.retrieval import Search
 from eval.score import REFUSAL, Row
-from ingest.shelf import Shelf
 
 
 class Point(NamedTuple):
@@ -29,20 +28,12 @@ class Point(NamedTuple):
 
 
 def rows(
-    shelf: Shelf,
-    cases: Sequence[Case],
-    units: Mapping[str, str],
-    calibration: Calibration | None,
-    *,
-    top_k: int,
-    reranker: Reranker | None = None,
-    ask: Callable[[Case], str] = lambda case: case.question,
+    cases: Sequence[Case], units: Mapping[str, str], calibration: Calibration | None, search: Search
 ) -> Iterator[Row]:
     """Yield a row for each case: answerable or not, refused or not."""
-    view, ledger = shelf.view(), shelf.ledger
     for case in cases:
         started = time.perf_counter()
-        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=ledger.text)
+        found = search(case)
         verdict = judge(found, calibration)
         ms = (time.perf_counter() - started) * 1000
         of = {units.get(passage.chunk.path, passage.chunk.path) for passage in found.passages}

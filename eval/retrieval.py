@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from assistant.retrieve import Passage, Reranker, retrieve
+from assistant.retrieve import Passage, Reranker, Retrieval, retrieve
 from eval.cases import Case, read_cases, read_units
 from eval.command import folder, one_line, parser_of
 from eval.metrics import Estimate, hit, ndcg, recall, reciprocal_rank
@@ -26,32 +26,46 @@ SHOWN = 10
 """How many of the best places a row remembers."""
 
 
-def rows(
+Search = Callable[[Case], Retrieval]
+"""Finds passages for a case."""
+
+
+def searcher(
     shelf: Shelf,
-    cases: Sequence[Case],
-    units: Mapping[str, str],
     *,
     top_k: int,
     reranker: Reranker | None = None,
     ask: Callable[[Case], str] = lambda case: case.question,
-) -> Iterator[Row]:
+) -> Search:
+    """Return what searches the notes, as they are published now.
+
+    Args:
+        shelf: The notes, synced.
+        top_k: Most passages that an answer would be made from.
+        reranker: Where one is set.
+        ask: Gives what is searched for: the question, or what a follow-up becomes.
+    """
+    view = shelf.view()
+    return lambda case: retrieve(
+        ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=shelf.ledger.text
+    )
+
+
+def rows(shelf: Shelf, cases: Sequence[Case], units: Mapping[str, str], search: Search) -> Iterator[Row]:
     """Yield a row for each case that the notes answer and that says where.
 
     Args:
         shelf: The notes, synced.
         cases: The questions.
         units: The unit of each file; a file that is not in it is its own.
-        top_k: Most passages that an answer would be made from.
-        reranker: Where one is set.
-        ask: Gives what is searched for: the question, or what a follow-up becomes.
+        search: Finds the passages.
     """
-    view, ledger = shelf.view(), shelf.ledger
     wanted = [case for case in cases if case.answerable and case.gold_units]
-    spans = gold_spans(wanted, ledger)
-    gold = gold_chunks(spans, view)
+    spans = gold_spans(wanted, shelf.ledger)
+    gold = gold_chunks(spans, shelf.view())
     for case in wanted:
         started = time.perf_counter()
-        found = retrieve(ask(case), view, shelf.embedder, top_k=top_k, reranker=reranker, text_of=ledger.text)
+        found = search(case)
         ms = (time.perf_counter() - started) * 1000
         ranked = list(dict.fromkeys(units.get(passage.chunk.path, passage.chunk.path) for passage in found.candidates))
         values = _scores("", ranked, case.gold_units)
@@ -100,7 +114,8 @@ def _places(passages: Sequence[Passage]) -> list[str]:
 
 def score(shelf: Shelf, folder: Path) -> Mapping[str, Estimate]:
     """Return the scores of a set: a folder with corpus/ (which `shelf` has synced) and queries.jsonl."""
-    found = rows(shelf, read_cases(folder / "queries.jsonl"), read_units(folder / "docs.jsonl"), top_k=1)
+    cases, units = read_cases(folder / "queries.jsonl"), read_units(folder / "docs.jsonl")
+    found = rows(shelf, cases, units, searcher(shelf, top_k=1))
     return summarise(list(found))[RETRIEVAL]
 
 

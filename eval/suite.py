@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +25,7 @@ from assistant.refuse import Calibration, load_calibration
 from assistant.settings import AssistantSettings
 from eval import answering, choosing, quizzing, refusal, retrieval
 from eval import judge as judging
-from eval.cases import BadCases, Case, read_cases, read_units
+from eval.cases import OTHERS, UNITS, BadCases, Case, read_cases, read_others, read_units
 from eval.runs import Run
 from eval.score import ANSWER, MCQ, QUIZ, REFUSAL, RETRIEVAL, SUITES, Row, summarise
 from eval.scratch import open_index
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GOLD = ROOT / "eval" / "gold" / "queries.jsonl"
 """The cases that are shipped, for the notes that are shipped."""
-OTHERS, UNITS = "ood_queries.jsonl", "docs.jsonl"
-"""Beside a file of cases: questions of other subjects, and the units of files."""
-ALL = "all"
 Thing = TypeVar("Thing")
 
 
@@ -105,9 +103,14 @@ class Bench:
         """How many questions are asked at the same time."""
         return answering.AT_ONCE if self.model else 1
 
-    def searched(self, case: Case) -> str:
-        """Return what is searched for: the question, or what a follow-up becomes."""
-        return standalone(case.question, answering.history(case), self.model).question
+    @cached_property
+    def search(self) -> retrieval.Search:
+        """Finds the passages of a case; of a follow-up, those of what it means."""
+
+        def asked(case: Case) -> str:
+            return standalone(case.question, answering.history(case), self.model).question
+
+        return retrieval.searcher(self.shelf, top_k=self.settings.top_k, reranker=self.reranker, ask=asked)
 
     def watched(self, suite: str, rows: Iterable[Thing], total: int) -> Iterator[Thing]:
         """Yield rows, telling how far it is."""
@@ -167,11 +170,11 @@ def run(
 
 def _read(plan: Plan) -> tuple[list[Case], list[Case]]:
     """Return the cases and those of other subjects, all of which can be asked: mistakes are told before the work."""
-    beside = plan.cases.with_name(OTHERS)
-    every = read_cases(plan.cases), read_cases(beside, answerable=False) if beside.is_file() else []
+    every = read_cases(plan.cases), read_others(plan.cases)
     if not every[0]:
         raise BadCases(f"{plan.cases} has no cases")
     if both := {case.id for case in every[0]} & {case.id for case in every[1]}:
+        beside = plan.cases.with_name(OTHERS)
         raise BadCases(f"{beside} and {plan.cases} both have a case {min(both)}; each needs an id of its own")
     cases, others = (spread([_askable(case) for case in of], plan.limit) for of in every)
     return cases, others
@@ -226,29 +229,13 @@ def _scored(
 
 
 def _retrieval(bench: Bench) -> Iterable[Row]:
-    found = retrieval.rows(
-        bench.shelf,
-        bench.cases,
-        bench.units,
-        top_k=bench.settings.top_k,
-        reranker=bench.reranker,
-        ask=bench.searched,
-    )
+    found = retrieval.rows(bench.shelf, bench.cases, bench.units, bench.search)
     return bench.watched(RETRIEVAL, found, sum(case.answerable and bool(case.gold_units) for case in bench.cases))
 
 
 def _refusal(bench: Bench) -> Iterable[Row]:
     every = [*bench.cases, *bench.others]
-    found = refusal.rows(
-        bench.shelf,
-        every,
-        bench.units,
-        bench.calibration,
-        top_k=bench.settings.top_k,
-        reranker=bench.reranker,
-        ask=bench.searched,
-    )
-    return bench.watched(REFUSAL, found, len(every))
+    return bench.watched(REFUSAL, refusal.rows(every, bench.units, bench.calibration, bench.search), len(every))
 
 
 def _answer(bench: Bench) -> Iterator[Row]:
@@ -263,16 +250,7 @@ def _answer(bench: Bench) -> Iterator[Row]:
 def _mcq(bench: Bench) -> Iterable[Row]:
     pick = choosing.by_model(bench.model) if bench.model else choosing.by_meaning(bench.shelf.embedder)
     total = sum(map(choosing.can_choose, bench.cases))
-    found = choosing.rows(
-        bench.shelf,
-        bench.cases,
-        pick,
-        top_k=bench.settings.top_k,
-        at_once=bench.at_once,
-        reranker=bench.reranker,
-        ask=bench.searched,
-    )
-    return bench.watched(MCQ, found, total)
+    return bench.watched(MCQ, choosing.rows(bench.cases, pick, bench.search, at_once=bench.at_once), total)
 
 
 def _quiz(bench: Bench) -> Iterable[Row]:

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from eval.compare import Difference
+from eval.compare import SWAPS, Difference
 from eval.score import DERIVED, Row, Statistic
-
-SWAPS = 1000
 
 
 def together(before: Sequence[Row], after: Sequence[Row], found: Sequence[Difference]) -> list[float]:

@@ -24,6 +24,7 @@ from eval.choosing import rows as choosing_rows
 from eval.compare import NO_DIFFERENCE, TOO_FEW, WORSE, NothingInCommon, compare, require_common
 from eval.passages import find
 from eval.refusal import curve
+from eval.retrieval import searcher
 from eval.runs import NoSuchRun, Run, Runs, RunsUnavailable
 from eval.score import Row, summarise
 from eval.suite import code_version, spread
@@ -328,7 +329,8 @@ def test_a_reply_that_can_not_be_read_is_neither_right_nor_wrong(world: Path, em
     sync(shelf)
 
     def values(with_notes: int | None, without: int | None) -> dict[str, float]:
-        (found,) = choosing_rows(shelf, cases, lambda case, passages: with_notes if passages else without, top_k=3)
+        search = searcher(shelf, top_k=3)
+        (found,) = choosing_rows(cases, lambda case, passages: with_notes if passages else without, search)
         return found.values
 
     assert values(0, 1) == {"accuracy": 1.0, "without_notes": 0.0, "gain": 1.0, "unparsed": 0.0}
