@@ -70,7 +70,25 @@ def test_what_is_wrong_with_a_question_is_one_line_and_its_kind(app: Served) -> 
         "error": "no note belongs to a course sea; courses: city, zoo",
         "kind": "NoSuchCourse",
     }
-    assert app.api("POST", "/api/v1/answer", QUESTION | {"top_k": 99}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/answer", QUESTION | {"top_k": 99}, "body top_k: Input should be less than or equal to 50"),
+        ("POST", "/answer", {}, "body question: Field required"),
+        ("POST", "/answer", "{", "body 1: JSON decode error"),
+        ("POST", "/quiz", {"wanted": 0, "kinds": 3}, "body wanted: Input should be greater than or equal to 1"),
+        ("GET", "/reviews?most=-1", None, "query most: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_request_that_is_not_as_described_is_refused_in_the_shape_of_all_errors(
+    app: Served, method: str, path: str, body: Any, said: str
+) -> None:
+    refused = app.api(method, f"/api/v1{path}", body, content_type="application/json")
+    assert (refused.status, set(refused.json), refused.json["kind"]) == (422, {"error", "kind"}, "RequestRejected")
+    assert refused.json["error"].startswith(said)
+    assert "\n" not in refused.json["error"]
 
 
 def test_a_search_returns_passages_and_keeps_nothing(app: Served) -> None:
@@ -139,7 +157,10 @@ def test_the_api_describes_itself(app: Served) -> None:
         for how in methods.values():
             assert how["security"] == [{"token": []}], path
             assert how["summary"].endswith("."), path
-    assert {"400", "401", "409", "429", "503"} <= set(told["paths"]["/api/v1/answer"]["post"]["responses"])
+    responses = told["paths"]["/api/v1/answer"]["post"]["responses"]
+    assert {"400", "401", "409", "422", "429", "503"} <= set(responses)
+    shapes = [of["content"]["application/json"]["schema"] for status, of in responses.items() if status != "200"]
+    assert shapes == [{"$ref": "#/components/schemas/Refusal"}] * 6
     ask = told["components"]["schemas"]["Ask"]["properties"]
     assert ask["course"]["description"] == "Sub-folder of the notes to stay in; empty: all."
 

@@ -19,7 +19,8 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
@@ -86,6 +87,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "It can't be asked so."},
     401: {"model": Refusal, "description": "Without the token."},
     409: {"model": Refusal, "description": "Nothing is indexed yet, or a sync runs."},
+    422: {"model": Refusal, "description": "It is not as described here."},
     429: {"model": Refusal, "description": "So much is being answered that there is no room for one more."},
     503: {"model": Refusal, "description": "The index or its ledger can't be used now."},
 }
@@ -100,6 +102,11 @@ def add_api(app: FastAPI, desk: Desk) -> None:
     @app.exception_handler(StudyError)
     def refuse(request: Request, error: StudyError) -> JSONResponse:
         return JSONResponse(as_json(error), status_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    def reject(request: Request, error: RequestValidationError) -> JSONResponse:
+        wrong = "; ".join(f"{' '.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return JSONResponse({"error": f"{wrong}; see /api/openapi.json", "kind": "RequestRejected"}, 422)
 
     @router.post(
         "/answer",
@@ -152,7 +159,7 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         return desk.quiz(**wish.model_dump())
 
     @router.get("/reviews", summary="Return what is due for review, without answers.")
-    def reviews(course: str = "", most: int = 50) -> dict[str, Any]:
+    def reviews(course: str = "", most: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
         return desk.due(course=course, most=most)
 
     @app.get(
