@@ -5,7 +5,7 @@ import re
 import pytest
 
 from assistant.cite import UNSUPPORTED
-from ui.web.render import answer_html, escaped, footnotes
+from ui.web.render import answer_html, escaped, footnotes, sentence
 
 CITED = [{"n": 1, "path": 'a "quoted".md', "locator": "§ Sharding", "quote": "FSDP shards\n the parameters."}]
 
@@ -87,3 +87,19 @@ def test_a_copy_has_footnotes() -> None:
     assert footnotes("FSDP shards. [1] It is [2] known.", CITED) == (
         'FSDP shards.[^1] It is [2] known.\n\n[^1]: a "quoted".md, § Sharding: “FSDP shards the parameters.”\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no model answered", "No model answered"),
+        (
+            "http://127.0.0.1:8000/v1 does not speak the OpenAI protocol",
+            "http://127.0.0.1:8000/v1 does not speak the OpenAI protocol",
+        ),
+        ("see http://127.0.0.1:8000/v1", "See http://127.0.0.1:8000/v1"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_an_address_as_it_is(text: str, shown: str) -> None:
+    assert sentence(text) == shown

@@ -12,7 +12,7 @@ from assistant.timeline import Mark, Stretch
 from assistant.today import Task
 from ui.plan import done_today, nothing_left, when
 from ui.show import counted
-from ui.web.render import escaped, failed, remark
+from ui.web.render import escaped, failed, remark, sentence
 
 _STATES = {"gap": "not in your notes", "new": "not asked yet", "learning": "learning", "mastered": "mastered"}
 _CERTIFICATE = {PLANNED: "planned", BOOKED: "booked", EARNED: "earned", DROPPED: "take it off the list"}
@@ -35,7 +35,7 @@ def plan_html(plan: Plan, *, streak: str = "", ticked: str = "", told: str = "")
     )
     since = when(plan) if plan.begun else "Not begun yet: shown as if you began today."
     parts = [
-        f"<h2>{escaped(plan.title)}</h2><p>{escaped(since[:1].upper() + since[1:])}</p>",
+        f"<h2>{escaped(plan.title)}</h2><p>{escaped(sentence(since))}</p>",
         failed(told) if told else "",
         _dates(plan, shown=bool(told)),
         _figures(plan, streak),

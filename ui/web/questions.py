@@ -15,7 +15,7 @@ from ui.web.ask import EVERYWHERE
 from ui.web.card import Card, cited, ended_html, graded_html, question_html
 from ui.web.desk import Desk
 from ui.web.parts import Event, drawn, first_sync, learner_of
-from ui.web.render import escaped, failed, remark
+from ui.web.render import escaped, failed, remark, sentence
 from ui.web.round import Round, Rounds, Supply
 from ui.web.source import source_html
 
@@ -146,7 +146,7 @@ class Questions:
                 try:
                     if action == "answer":
                         found = of.answer(given)
-                        told = f"{found.why[:1].upper()}{found.why[1:]}." if found and found.unread else ""
+                        told = f"{sentence(found.why)}." if found and found.unread else ""
                     elif action == "rate":
                         of.rate(number)
                     elif action == "overrule":

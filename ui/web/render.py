@@ -46,6 +46,11 @@ def remark(text: str) -> str:
     return f'<p class="remark">{escaped(text)}</p>'
 
 
+def sentence(text: str) -> str:
+    """Return text with a capital at its beginning; an address at its beginning stays as it is."""
+    return text if "://" in text.split(" ", 1)[0] else text[:1].upper() + text[1:]
+
+
 def answer_html(marked: str, citations: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return an answer as HTML.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assistant.answer import NO_MODEL, NOT_IN_THE_NOTES
-from ui.web.render import answer_html, chip, escaped, failed, footnotes
+from ui.web.render import answer_html, chip, escaped, failed, footnotes, sentence
 
 _THUMBS = (("up", "This answer helped"), ("down", "Something is wrong with this answer"))
 _THUMB = (
@@ -64,7 +64,7 @@ def answered_html(answer: Mapping[str, Any], turn: int | str, thumb: str = "") -
 def _notice(notice: str) -> str:
     """The page says at its top which server is missing, so an answer needn't say it again."""
     short = NO_MODEL if notice.startswith(f"{NO_MODEL}: no model server") else notice
-    return f'<p class="notice">{escaped(short[0].upper() + short[1:])}.</p>'
+    return f'<p class="notice">{escaped(sentence(short))}.</p>'
 
 
 def _not_in_notes(nearest: Sequence[str]) -> str:
