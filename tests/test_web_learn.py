@@ -324,6 +324,11 @@ def test_an_exam_survives_a_reload_and_tells_nothing_before_its_end(browser: Any
         page.wait_for_selector(f"{card}:has-text('1 of {of} answered')")
         assert page.locator(f"{card} h2").inner_text() == question
         assert not page.locator("#exam-resume").is_visible()
+        page.click("#exam-start")
+        page.wait_for_selector(f"{card}:has-text('An exam goes on. Begin another?')")
+        page.get_by_role("button", name="No", exact=True).click()
+        page.wait_for_selector(f"{card} [data-do=pause]")
+        assert page.locator(f"{card} h2").inner_text() == question
         page.get_by_role("button", name="Pause").click()
         page.wait_for_selector(f"{card}:has-text('The clock stands still')")
         page.get_by_role("button", name=f"Go on: 1 of {of} answered").click()

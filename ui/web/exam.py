@@ -63,6 +63,7 @@ class ExamTab:
         self.go.click(self.start, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
         self.again.click(self.resume, None, self.shown, **_QUIET)
         self.card.html.select(self.pressed, None, self.shown, **_QUIET)
+        self.card.html.submit(self.another, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
         self.past.select(self.opened, None, self.shown, **_QUIET)
         gr.on(
             [self.card.box.submit, self.card.give.click],
@@ -131,21 +132,22 @@ class ExamTab:
             with sitting.lock:
                 sitting.exam.lap()
 
+    def _going_on(self, learner: str) -> Sitting | None:
+        """Return the exam in which a learner is, if any."""
+        sitting = self._sittings.get(learner)
+        return sitting if sitting and not sitting.exam.over else None
+
     def _restored(self, request: gr.Request) -> dict[Any, Any]:
         """Show the exam in which the learner is, if any."""
-        sitting = self._sittings.get(learner_of(request))
-        if sitting is None or sitting.exam.over:
-            return {}
-        with sitting.lock:
-            return self._show(sitting, request)
+        sitting = self._going_on(learner_of(request))
+        return self._show(sitting, request) if sitting else {}
 
     def _around(self, request: gr.Request) -> dict[Any, Any]:
         """Show whether an exam waits to be gone on with, and those that were taken."""
         learner = learner_of(request)
-        reviews, sitting = self._desk.reviews(learner), self._sittings.get(learner)
-        waits = "Go on"
+        reviews, waits = self._desk.reviews(learner), "Go on"
         try:
-            left = None if sitting and not sitting.exam.over else Exam.resume(reviews)
+            left = None if self._going_on(learner) else Exam.resume(reviews)
         except NoExam:
             left = None
         if left:
@@ -157,7 +159,15 @@ class ExamTab:
         }
 
     def start(self, plan: str, count: float | None, minutes: float | None, request: gr.Request) -> Iterator[Any]:
-        """Choose the questions, and begin."""
+        """Begin an exam; where one goes on, ask whether to."""
+        if sitting := self._going_on(learner_of(request)):
+            yield self._show(sitting, request, asks="another")
+        else:
+            yield from self.another(plan, count, minutes, request)
+
+    def another(self, plan: str, count: float | None, minutes: float | None, request: gr.Request) -> Iterator[Any]:
+        """Choose the questions, and begin; an exam that goes on is put off."""
+        before = self._going_on(learner_of(request))
         try:
             for told in first_sync(self._desk):
                 yield self.card.plain(told)
@@ -165,19 +175,19 @@ class ExamTab:
             made: list[int] = [0]
             with ThreadPoolExecutor(1, "exam") as pool:
                 wait = pool.submit(self._begin, plan, int(count or 0), float(minutes or 0), request, made)
-                before = 0
+                shown = 0
                 while not wait.done():
                     time.sleep(LOOK)
-                    if made[0] != before:
-                        before = made[0]
-                        yield self.card.doing(f"Choosing questions … {before} new ones made")
+                    if made[0] != shown:
+                        shown = made[0]
+                        yield self.card.doing(f"Choosing questions … {shown} new ones made")
                 begun = wait.result()
-            sitting = Sitting(begun.exam, begun.told())
-            self._sittings[learner_of(request)] = sitting
-            with sitting.lock:
-                yield self._show(sitting, request) | {self.again: gr.update(visible=False)}
+            if before:
+                before.exam.lap()
+            sitting = self._sittings[learner_of(request)] = Sitting(begun.exam, begun.told())
+            yield self._show(sitting, request) | {self.again: gr.update(visible=False)}
         except StudyError as error:
-            yield self.card.plain(failed(str(error)))
+            yield self._show(before, request, str(error)) if before else self.card.plain(failed(str(error)))
         except Exception as error:  # a fault of ours: who waits must hear of it
             yield self.card.plain(failed(f"The exam could not begin ({type(error).__name__}: {error})."))
             raise
@@ -212,20 +222,17 @@ class ExamTab:
         try:
             reviews = self._desk.reviews(learner)
             reviews.check_clock()
-            sitting = Sitting(Exam.resume(reviews))
-            self._sittings[learner] = sitting
-            with sitting.lock:
-                return self._show(sitting, request) | {self.again: gr.update(visible=False)}
+            sitting = self._sittings[learner] = Sitting(Exam.resume(reviews))
+            return self._show(sitting, request) | {self.again: gr.update(visible=False)}
         except StudyError as error:
             return self.card.plain(failed(str(error)))
 
     def opened(self, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         """Show the result of an exam that was taken."""
         learner = learner_of(request)
-        reviews, sitting = self._desk.reviews(learner), self._sittings.get(learner)
-        if sitting and not sitting.exam.over:
+        if sitting := self._going_on(learner):
             return {self.card.step: sitting.step}  # an exam goes on: nothing takes its place
-        wanted = Event(event).text("exam")
+        reviews, wanted = self._desk.reviews(learner), Event(event).text("exam")
         found = next((one for one in Exam.every(reviews, 0, reviews.now()) if one.id == wanted), None)
         if found is None:
             return {self.card.step: 0}
@@ -265,7 +272,7 @@ class ExamTab:
                 elif action == "skip" and exam.next():
                     exam.skip()
                 elif action == "end":
-                    return self._show(sitting, request, sure=False)
+                    return self._show(sitting, request, asks="end")
                 elif action == "sure":
                     exam.finish()
                 elif action == "pause":
@@ -279,17 +286,25 @@ class ExamTab:
                 return self.card.plain(failed(str(error)))
             return self._show(sitting, request, told)
 
-    def _show(self, sitting: Sitting, request: gr.Request, told: str = "", *, sure: bool = True) -> dict[Any, Any]:
-        """Show the next question, or the result."""
+    def _show(self, sitting: Sitting, request: gr.Request, told: str = "", *, asks: str = "") -> dict[Any, Any]:
+        """Show the next question, or the result.
+
+        Args:
+            sitting: The learner's.
+            request: The page's.
+            told: What was wrong with what was done last.
+            asks: What the learner is asked about before it is done; see `tools_html`.
+        """
         exam = sitting.exam
-        item = exam.next()
-        sitting.step += 1
-        if item is None:
-            return self.card.plain(result_html(exam.result())) | self._around(request)
-        lacks = "" if exam.answered else "".join(map(remark, sitting.told))
-        asked = question_html(item, exam.number, sitting.step, told)
-        html = head_html(exam) + lacks + asked + tools_html(sitting, sure)
-        return self.card.question(item, html, sitting.step)
+        with sitting.lock:
+            item = exam.next()
+            sitting.step += 1
+            if item is None:
+                return self.card.plain(result_html(exam.result())) | self._around(request)
+            lacks = "" if exam.answered else "".join(map(remark, sitting.told))
+            asked = question_html(item, exam.number, sitting.step, told)
+            html = head_html(exam) + lacks + asked + tools_html(sitting, asks)
+            return self.card.question(item, html, sitting.step)
 
     def _passage(self, exam: Exam, number: int, learner: str) -> str:
         """Return the passage behind a miss."""
@@ -313,16 +328,27 @@ def head_html(exam: Exam) -> str:
     )
 
 
-def tools_html(sitting: Sitting, sure: bool) -> str:
-    """Return the buttons beneath a question; `sure` is false where the learner is asked whether the exam shall end."""
+def tools_html(sitting: Sitting, asks: str = "") -> str:
+    """Return the buttons beneath a question.
+
+    Args:
+        sitting: The exam.
+        asks: "end" or "another": the learner is asked whether it shall end, or wait while another is begun.
+    """
     step, left = sitting.step, len(sitting.exam.questions) - sitting.exam.answered
 
     def button(what: str, name: str) -> str:
         return f'<button type="button" class="button" data-do="{what}" data-step="{step}">{name}</button>'
 
-    if not sure:
-        asked = f"<p>{left} not answered: they count as wrong. End the exam?</p>"
-        return f'<div class="rate" role="alert">{asked}{button("sure", "Yes, end it")}{button("look", "No")}</div>'
+    if asks:
+        asked, yes = {
+            "end": (f"{left} not answered: they count as wrong. End the exam?", button("sure", "Yes, end it")),
+            "another": (
+                "An exam goes on. Begin another? This one waits until that one has ended.",
+                button("another", "Yes, begin another"),
+            ),
+        }[asks]
+        return f'<div class="rate" role="alert"><p>{asked}</p>{yes}{button("look", "No")}</div>'
     later = button("skip", "Later") if left > 1 else ""
     return (
         f'<div class="rate">{later}{button("pause", "Pause")}{button("end", "End the exam")}'

@@ -26,7 +26,7 @@ element.addEventListener('click', event => {
   if (button.dataset.do === 'beside') return study.beside(button);
   const turn = button.closest('[data-turn]');
   study.pressed(button);
-  const leads = ['quiz', 'review', 'add'].includes(button.dataset.do);
+  const leads = ['quiz', 'review', 'add', 'another'].includes(button.dataset.do);
   trigger(leads ? 'submit' : 'select', {...button.dataset, turn: turn ? turn.dataset.turn : ''});
 });
 element.addEventListener('submit', event => {
@@ -37,7 +37,7 @@ element.addEventListener('submit', event => {
 });
 """
 """Browser code of a gr.HTML: a press of a button with data-do triggers `select` with its data, or `submit` where it
-leads to another tab; a form with data-do triggers `select` with what was filled in.
+leads to another tab or exam; a form with data-do triggers `select` with what was filled in.
 
 No attribute is called data-path: Gradio takes whatever has a path for a file."""
 
