@@ -3,6 +3,7 @@
 import datetime
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -32,16 +33,25 @@ class Asking:
     def __init__(self, reviews: "Reviews", model: "Model | None", *, source: str) -> None:
         self._reviews, self._model, self._source = reviews, model, source
         self._last: tuple[Review, Item] | None = None
-        self._left = False
-        """Whether the learner ended before the last question."""
         self.asked = self.right = 0
 
-    def ask(self, item: "Item") -> bool:
-        """Ask one item; return whether to go on."""
-        self._left = not self._asked(item)
-        return not self._left
+    def ask_all(self, items: "Iterable[Item]") -> bool:
+        """Ask items until there are no more, and tell how it went; return whether the learner did not end before."""
+        try:
+            whole = all(map(self._ask, items))
+            if whole and self._last_was_wrong:
+                click.echo(f"   [Enter ends; {RIGHT_AFTER_ALL} says that you were right] ", nl=False)
+                if self._read() == RIGHT_AFTER_ALL:
+                    self._overrule()
+        finally:
+            if self.asked:
+                click.echo(
+                    f"\n{self.right} of {self.asked} right. “!” after a wrong one says that you were right after all."
+                )
+        return whole
 
-    def _asked(self, item: "Item") -> bool:
+    def _ask(self, item: "Item") -> bool:
+        """Ask one item; return whether to go on."""
         from assistant.grade import grade
         from assistant.items import FLASHCARD
         from assistant.review import AGAIN, rating_of
@@ -184,17 +194,6 @@ class Asking:
     @property
     def _last_was_wrong(self) -> bool:
         return self._last is not None and self._last[0].correct is False
-
-    def close(self) -> None:
-        """Tell how it went; the last answer can be overruled, too."""
-        if self._last_was_wrong and not self._left:
-            click.echo(f"   [Enter ends; {RIGHT_AFTER_ALL} says that you were right] ", nl=False)
-            if self._read() == RIGHT_AFTER_ALL:
-                self._overrule()
-        if self.asked:
-            click.echo(
-                f"\n{self.right} of {self.asked} right. “!” after a wrong one says that you were right after all."
-            )
 
 
 def when(due: float, now: float) -> str:

@@ -13,20 +13,15 @@ if TYPE_CHECKING:
     from assistant.blueprint import Blueprint
     from assistant.cover import Coverage
     from assistant.decide import Decided, Decisions
-    from assistant.errors import ServerError
-    from assistant.grade import Model
     from assistant.items import Items
     from assistant.llm import Absent, LanguageModel
     from assistant.mastery import Standing
     from assistant.plan import Plan
-    from assistant.review import Reviews
     from assistant.today import Task
     from ingest.shelf import Shelf
     from ui.settings import UiSettings
 
 DATE = click.DateTime(["%Y-%m-%d"])
-LONGER = 3
-"""Times the minutes foreseen that reading counts at most."""
 _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "mastered": "mastered"}
 
 
@@ -114,6 +109,7 @@ def plan(
     from assistant import llm
     from assistant.plan import stand
     from ui.quiz import model_or_none
+    from ui.study import Study
 
     decided = decisions.of(blueprint.id)
     model = model_or_none(settings) if study and not no_llm else None
@@ -122,7 +118,7 @@ def plan(
     if as_json:
         opening.print_json(found.as_json())
     elif study:
-        _study(found, blueprint, coverage, items, reviews, decisions, shelf, settings, model)
+        Study(blueprint, coverage, items, reviews, decisions, shelf, settings, model).work(found)
     else:
         click.echo(plan_text(found, everything=everything))
 
@@ -295,88 +291,3 @@ def _objective(one: "Standing") -> str:
     recall = f", recall {one.recall:.0%}" if one.recall is not None else ""
     asked = f"; {one.right} of {one.answered} right, {counted(one.items, 'questions')}" if one.items else ""
     return f"{one.weight:4.1f} %  {_STATES[one.state]}, mastery {one.mastery:.0%}{recall}{asked}"
-
-
-# ------------------------------------------------------------------------------------------------------- study
-
-
-def _study(
-    plan: "Plan",
-    blueprint: "Blueprint",
-    coverage: "Coverage",
-    items: "Items",
-    reviews: "Reviews",
-    decisions: "Decisions",
-    shelf: "Shelf",
-    settings: "UiSettings",
-    model: "Model | None",
-) -> None:
-    """Do today's work at the terminal."""
-    import time
-
-    from assistant.items import Item
-    from assistant.study import questions
-    from ui.ask_item import Asking
-    from ui.quiz import tell_failed
-
-    def give_up(error: "ServerError") -> None:
-        nonlocal model
-        model = None
-        tell_failed(error)
-
-    objectives = {one.id: one for one in blueprint.objectives}
-    for task in plan.tasks:
-        click.echo(f"\n{task_text(task)} ({line_of(task.why)})")
-        for one in task.read:
-            click.echo(f"  {line_of(one.path)}, {line_of(one.locator)}")
-        if task.kind == "review":
-            active = {item.id: item for item in items.active()}
-            asking = Asking(reviews, model, source="review")
-            for due in reviews.due(active)[: task.count]:
-                if not asking.ask(active[due.item]):
-                    return asking.close()
-            asking.close()
-        elif task.kind == "quiz":
-            asking = Asking(reviews, model, source="quiz")
-            writer = model
-            made = questions(
-                blueprint,
-                objectives[task.about],
-                coverage,
-                shelf,
-                settings,
-                items,
-                wanted=task.count,
-                asked=reviews.asked(),
-                model=writer,
-                failing=give_up,
-            )
-            for new in made:
-                if isinstance(new, Item) and not asking.ask(new):
-                    return asking.close()
-            asking.close()
-            if writer is not model:
-                click.echo("there may be more questions the next time")
-            elif asking.asked < task.count:
-                decisions.used_up(blueprint.id, task.about, coverage.generation, by_rule=model is None)
-                click.echo("your notes give no more questions on it")
-        elif task.kind == "read":
-            begun = time.monotonic()
-            if not _read_on():
-                return None
-            # Who goes away meanwhile has not read so long.
-            took = min(time.monotonic() - begun, LONGER * task.minutes * 60)
-            decisions.read(blueprint.id, task.about, took)
-    return None
-
-
-def _read_on() -> bool:
-    """Wait until the learner has read; return whether to go on."""
-    import sys
-
-    click.echo("[Enter: read; q ends] ", nl=False)
-    sys.stdout.flush()
-    line = sys.stdin.readline()
-    if not sys.stdin.isatty():
-        click.echo()
-    return bool(line) and line.strip().lower() != "q"

@@ -1,5 +1,6 @@
 """The command `ask quiz`: questions from the notes, answered at the terminal, or listed as JSON."""
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,26 +75,18 @@ def quiz(
     wish = Wish(wanted, " ".join(topic), objective, course.strip("/"), frozenset(kinds), fresh, seed)
     made = questions(shelf, settings, items, wish, model=model, asked=reviews.asked(), failing=tell_failed)
     if as_json:
-        found, rejected = gathered(made)
-        document: dict[str, Any] = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
+        every, rejected = gathered(made)
+        document: dict[str, Any] = {"items": [item.as_json() for item in every], "rejected": dict(rejected)}
         opening.print_json(document)
         return
     if not clock_is_right:
         reviews.check_clock()
     from ui.ask_item import Asking
 
-    asking = Asking(reviews, model, source="quiz")
-    there = False
-    try:
-        for one in made:
-            if isinstance(one, Item):
-                there = True
-                if not asking.ask(one):
-                    break
-    finally:
-        asking.close()
-    if not there:
+    found = (one for one in made if isinstance(one, Item))
+    if (first := next(found, None)) is None:
         raise click.ClickException("no question could be made; ask for another topic or kind, or add notes")
+    Asking(reviews, model, source="quiz").ask_all(chain([first], found))
 
 
 def tell_failed(error: "ServerError") -> None:

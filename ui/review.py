@@ -68,11 +68,7 @@ def review(
         return
     judged = any(item.kind in ("short", "explain") for item in due)
     model = _model() if judged and not no_llm else None
-    asking = Asking(reviews, model, source="review")
-    for item in due:
-        if not asking.ask(item):
-            break
-    asking.close()
+    Asking(reviews, model, source="review").ask_all(due)
     rest_due = len(reviews.due(active))
     click.echo(f"{rest_due} still due" if rest_due else "nothing more is due now")
     if kept_up := streak((one.at for one in reviews.log()), datetime.date.today()).told():

@@ -229,10 +229,11 @@ class QuizTab:
     def start_about(self, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
         """Start a quiz about an objective of a plan."""
         from assistant.blueprint import find
-        from assistant.study import questions
+        from assistant.decide import Decisions
         from ui.plan import opened
+        from ui.study import Study
 
-        desk, pressed = self._desk, Event(event)
+        desk, pressed, learner = self._desk, Event(event), learner_of(request)
         if pressed.action != "quiz":
             return
 
@@ -242,20 +243,11 @@ class QuizTab:
             coverage, items = opened(blueprint, desk.shelf, desk.settings)
             if not about:
                 raise QuestionsFailed("the plan has no such objective any more")
-            return questions(
-                blueprint,
-                about[0],
-                coverage,
-                desk.shelf,
-                desk.settings,
-                items,
-                wanted=max(1, min(MOST, pressed.number("count"))),
-                asked=reviews.asked(),
-                model=model,
-                failing=failing,
-            )
+            decisions = Decisions(desk.journal(learner))
+            study = Study(blueprint, coverage, items, reviews, decisions, desk.shelf, desk.settings, model)
+            return study.questions(about[0], max(1, min(MOST, pressed.number("count"))), failing)
 
-        yield from self.questions.begin(learner_of(request), choose)
+        yield from self.questions.begin(learner, choose)
 
 
 class ReviewTab:
