@@ -27,7 +27,8 @@ from eval.refusal import curve
 from eval.retrieval import searcher
 from eval.runs import NoSuchRun, Run, Runs, RunsUnavailable
 from eval.score import Row, summarise
-from eval.suite import code_version, spread
+from eval.stamp import code_version
+from eval.suite import spread
 from ingest.chunk import Chunk, Place
 from ingest.embed import Embedder
 from ingest.shelf import Shelf
@@ -419,7 +420,7 @@ def test_whatever_can_change_a_score_changes_the_hash(world: Path, monkeypatch: 
 def test_the_code_is_told_by_its_commit_and_what_was_changed_or_added(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eval.suite.ROOT", tmp_path)
+    monkeypatch.setattr("eval.stamp.ROOT", tmp_path)
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval" / "a.py").write_text("1\n")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
