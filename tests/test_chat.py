@@ -163,15 +163,15 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(mine: AssistantSetting
         )
         os.close(child_end)
         try:
-            seen = read_until(terminal, b"/quit leaves", 30)
+            seen = read_until(terminal, b"/quit leaves", 60)
             os.write(terminal, b"What is FSDP?\n")
-            assert "the model is at work …".encode() in read_until(terminal, b"word word", 30)
+            assert "the model is at work …".encode() in read_until(terminal, b"word word", 60)
             child.send_signal(signal.SIGINT)
-            read_until(terminal, b"stopped", 10)
+            read_until(terminal, b"stopped", 60)
             os.write(terminal, b"And how does it differ from DDP?\n")
-            seen = read_until(terminal, b"distributed-training.md", 30)
+            seen = read_until(terminal, b"distributed-training.md", 60)
             os.write(terminal, b"/quit\n")
-            assert child.wait(10) == 0
+            assert child.wait(60) == 0
         finally:
             child.kill()
             child.wait()
