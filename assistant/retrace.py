@@ -16,7 +16,17 @@ from ingest.trace import Step, Trace
 _PARTS = ("embed", "dense", "sparse", "fuse", "rerank", "choose")
 
 
-def send(answer: Answer, found: Found | None, asked: Asked | None, settings: AssistantSettings, **told: Any) -> str:
+def send(
+    answer: Answer,
+    found: Found | None,
+    asked: Asked | None,
+    settings: AssistantSettings,
+    *,
+    began: float,
+    name: str = "answer",
+    course: str = "",
+    conversation: int = 0,
+) -> str:
     """Have the trace of an answer sent; return its id, empty where that failed.
 
     Args:
@@ -24,42 +34,12 @@ def send(answer: Answer, found: Found | None, asked: Asked | None, settings: Ass
         found: What was found for it.
         asked: What the model was asked, if one was.
         settings: In force.
-        told: What else `trace_of` is told.
-    """
-    id_ = trace.new_id()
-    try:
-        trace.send(settings, trace_of(answer, found, asked, settings, id_=id_, **told))
-    except OSError:
-        return ""
-    return id_
-
-
-def trace_of(
-    answer: Answer,
-    found: Found | None,
-    asked: Asked | None,
-    settings: AssistantSettings,
-    *,
-    id_: str,
-    began: float,
-    name: str = "answer",
-    course: str = "",
-    conversation: int = 0,
-) -> Trace:
-    """Return the trace of an answer.
-
-    Args:
-        answer: As it was given.
-        found: What was found for it.
-        asked: What the model was asked, if one was.
-        settings: In force.
-        id_: The trace's own.
         began: When the question came, in seconds since the epoch.
         name: What the trace is called.
         course: Where the search stayed.
         conversation: Of which the answer is a part; 0: none.
     """
-    times = _Times(answer.timings_ms, began)
+    id_, times = trace.new_id(), _Times(answer.timings_ms, began)
     metadata = {
         "outcome": answer.outcome,
         "course": course,
@@ -79,7 +59,11 @@ def trace_of(
         steps=tuple(_steps(answer, found, asked, settings, times)),
     )
     session = f"{settings.learner}-{conversation}" if conversation else ""
-    return Trace(id_, root, settings.learner, session, _scores(answer))
+    try:
+        trace.send(settings, Trace(id_, root, settings.learner, session, _scores(answer)))
+    except OSError:
+        return ""
+    return id_
 
 
 class _Times:
