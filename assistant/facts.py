@@ -76,11 +76,6 @@ class Fact:
     others: tuple[str, ...] = ()
     """The other values of that column."""
 
-    @property
-    def is_named(self) -> bool:
-        """Whether the subject is a name (PagedAttention, MIG, Triton Inference Server) and no common noun."""
-        return bool(re.search(r"[A-Z].*[A-Z]|\d|[a-z][A-Z]", self.subject))
-
 
 def source(note: Note, view: View, ledger: Ledger) -> Source | None:
     """Return a note's text with its chunks; None where it has none."""

@@ -295,10 +295,9 @@ class Journal(Database):
 
     def made(self, id_: int) -> dict[str, Any]:
         """Return how an answer came about (`assistant.explain`); empty where that is not known."""
-        found: dict[str, Any] = json.loads(
-            next(iter(self.rows("SELECT made FROM answers WHERE id = ?", id_)), ["{}"])[0]
-        )
-        return found
+        for (made,) in self.rows("SELECT made FROM answers WHERE id = ?", id_):
+            return dict(json.loads(made))
+        return {}
 
     def last(self) -> Kept | None:
         """Return the answer that was given last, or None."""
