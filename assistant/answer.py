@@ -225,7 +225,7 @@ def answer(
     elif model is None:
         notice = f"{NO_MODEL}: {absent.reason}" if absent else QUOTES
         draft = replace(draft, failure=absent.kind if absent else "")
-        done = _quoted(draft, quote(searched, retrieval, embedder), notice)
+        done = _with(draft, quote(searched, retrieval, embedder), notice=notice)
         watch.lap("quote")
     else:
         done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history, silence)
@@ -240,18 +240,9 @@ def answer(
 
 def stopped(found: Found, asked: Asked, text: str) -> Answer:
     """Return the answer that a reader stopped while it was written, its sentences checked as far as they go."""
-    cited = resolve(text, found.draft.passages[: asked.prompt.passages])
-    return replace(
-        found.draft,
-        answer=cited.text,
-        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip(),
-        outcome=ANSWERED,
-        model=asked.model,
-        sentences=cited.sentences,
-        citations=cited.citations,
-        notice="stopped before its end",
-        failure=STOPPED,
-    )
+    cited = _cut_off(resolve(text, found.draft.passages[: asked.prompt.passages]))
+    told = {"outcome": ANSWERED, "model": asked.model, "notice": "stopped before its end", "failure": STOPPED}
+    return _with(found.draft, cited, **told)
 
 
 def course_of(name: str, shelf: Shelf) -> str:
@@ -295,17 +286,15 @@ def _not_in_notes(draft: Answer, retrieval: Retrieval) -> Answer:
     return replace(draft, outcome=NOT_IN_THE_NOTES, nearest=nearest)
 
 
-def _quoted(draft: Answer, cited: Cited, notice: str) -> Answer:
-    return replace(
-        draft,
-        answer=cited.text,
-        marked=cited.marked,
-        outcome=QUOTED,
-        model=None,
-        sentences=cited.sentences,
-        citations=cited.citations,
-        notice=notice,
-    )
+def _with(draft: Answer, cited: Cited, **told: Any) -> Answer:
+    """Return an answer with its text and citations, and what else is told of it."""
+    told |= {"sentences": cited.sentences, "citations": cited.citations}
+    return replace(draft, answer=cited.text, marked=cited.marked, **told)
+
+
+def _cut_off(cited: Cited) -> Cited:
+    """Return a text that ends in mid-sentence: that its last one is not supported says nothing."""
+    return replace(cited, marked=cited.marked.removesuffix(UNSUPPORTED).rstrip())
 
 
 def _ask(
@@ -318,9 +307,49 @@ def _ask(
     entailment: Entailment | None,
     history: Sequence[Turn],
     silence: float,
-    context: int = 0,
 ) -> Generator[Event, None, Answer]:
-    again, context = bool(context), context or model.context_tokens
+    """Have the model answer; quote where it wrote nothing."""
+    told = draft, model, settings, watch, history, silence
+    written = yield from _write(*told, model.context_tokens)
+    if written.less:
+        written = yield from _write(*told, written.less)
+    watch.lap("write")
+    text, draft = written.text, replace(draft, failure=written.failure)
+    if not text.strip():
+        quoted = quote(draft.standalone or draft.question, retrieval, embedder)
+        return _with(draft, quoted, notice=f"{NO_MODEL}: {written.notice}")
+    said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
+    cited = resolve(said, draft.passages[: written.passages], entailment)
+    watch.lap("check")
+    draft = replace(draft, model=model.name, usage=written.usage)
+    if said != text and not any(sentence.supported for sentence in cited.sentences):
+        return _not_in_notes(draft, retrieval)
+    return _with(draft, _cut_off(cited) if written.failure else cited, outcome=ANSWERED, notice=written.notice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What the model wrote."""
+
+    text: str
+    passages: int
+    """How many of the passages it was given."""
+    usage: dict[str, int]
+    notice: str
+    failure: str = ""
+    less: int = 0
+    """Its true context in tokens, as the server told it when the prompt was too long: ask again; 0: there is no use."""
+
+
+def _write(
+    draft: Answer,
+    model: "LanguageModel",
+    settings: AssistantSettings,
+    watch: Stopwatch,
+    history: Sequence[Turn],
+    silence: float,
+    context: int,
+) -> Generator[Event, None, _Written]:
     most = context - min(settings.llm_max_answer_tokens, context // 2)
     prompt = prompting.build(
         draft.question, draft.passages, count_tokens=model.count_tokens, most_tokens=most, history=history
@@ -328,7 +357,7 @@ def _ask(
     watch.lap("prompt")
     yield Asked(prompt, model.name)
     room = min(settings.llm_max_answer_tokens, max(16, context - prompt.tokens))
-    text, notice, shown, failure = "", "", False, ""
+    text, notice, shown = "", "", False
     usage: dict[str, int] = {}
     try:
         with closing(model.stream(prompt.messages, max_tokens=room, waited=silence)) as deltas:
@@ -345,37 +374,13 @@ def _ask(
                 if delta.finish_reason == "length":
                     notice = "the answer was cut at its limit (STUDY_LLM_MAX_ANSWER_TOKENS)"
                 if delta.usage:
-                    usage = {
-                        "prompt_tokens": delta.usage.prompt_tokens,
-                        "cached_tokens": delta.usage.cached_tokens,
-                        "answer_tokens": delta.usage.completion_tokens,
-                    }
+                    usage = delta.usage.told
     except ServerError as error:
-        if isinstance(error, ContextOverflow) and not again:  # a server may tell its limit only when it is passed
+        notice, less = str(error), 0
+        if isinstance(error, ContextOverflow):
             less = (error.limit or context) - max(0, error.wanted - prompt.tokens)
-            if 0 < less < context:
-                told = draft, model, retrieval, settings, watch, embedder, entailment, history, silence, less
-                return (yield from _ask(*told))
-        text, notice, failure = error.partial, str(error), type(error).__name__
-        if isinstance(error, ContextOverflow) and prompt.tokens > most:  # with little more than the question in it
-            notice = f"the question is too long for {model.name}, which has room for {context} tokens; shorten it"
-    watch.lap("write")
-    said = text.replace(NOT_IN_NOTES, "").strip(" *`\n") if NOT_IN_NOTES in text else text
-    draft = replace(draft, failure=failure)
-    if not text.strip():
-        return _quoted(draft, quote(draft.standalone or draft.question, retrieval, embedder), f"{NO_MODEL}: {notice}")
-    cited = resolve(said, draft.passages[: prompt.passages], entailment)
-    watch.lap("check")
-    if said != text and not any(sentence.supported for sentence in cited.sentences):
-        return replace(_not_in_notes(draft, retrieval), model=model.name, usage=usage)
-    return replace(
-        draft,
-        answer=cited.text,
-        marked=cited.marked.removesuffix(UNSUPPORTED).rstrip() if failure else cited.marked,
-        outcome=ANSWERED,
-        model=model.name,
-        sentences=cited.sentences,
-        citations=cited.citations,
-        notice=notice,
-        usage=usage,
-    )
+            if prompt.tokens > most:  # with little more than the question in it
+                notice = f"the question is too long for {model.name}, which has room for {context} tokens; shorten it"
+        less = less if 0 < less < context else 0
+        return _Written(error.partial, prompt.passages, usage, notice, type(error).__name__, less)
+    return _Written(text, prompt.passages, usage, notice)

@@ -55,6 +55,15 @@ class Usage:
     cached_tokens: int
     """How many of the prompt's it did not have to compute again; 0 where it does not say."""
 
+    @property
+    def told(self) -> dict[str, int]:
+        """The same as answers, journals and figures have it."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "answer_tokens": self.completion_tokens,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -120,7 +129,6 @@ class LanguageModel:
         *,
         max_tokens: int | None = None,
         schema: Mapping[str, Any] | None = None,
-        stop: Sequence[str] = (),
         waited: float = 0.0,
     ) -> Generator[Delta, None, None]:
         """Yield the answer piece by piece; closing the generator hangs up, and so stops the server.
@@ -129,7 +137,6 @@ class LanguageModel:
             messages: The prompt.
             max_tokens: Most tokens to write, thinking included; by default `llm_max_answer_tokens`.
             schema: JSON schema that the answer must follow.
-            stop: Texts that end the answer.
             waited: Seconds that this server was waited for in vain just before; the wait for the first token is
                 so much shorter.
 
@@ -152,8 +159,6 @@ class LanguageModel:
         if schema is not None:
             form = {"name": "answer", "schema": schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
-        if stop:
-            body["stop"] = list(stop)
 
         text, finish, usage = "", "", None
         split, watch = Thinking(), Watch(self.name, most)
@@ -217,13 +222,8 @@ class LanguageModel:
 
     def _count(self, usage: Usage | None) -> None:
         if usage:
-            told = {
-                "prompt_tokens": usage.prompt_tokens,
-                "cached_tokens": usage.cached_tokens,
-                "answer_tokens": usage.completion_tokens,
-            }
             with self._counting:
-                self.spent.update(told)
+                self.spent.update(usage.told)
 
     def _events(self, body: dict[str, Any], waited: float) -> Generator[Delta, None, None]:
         """Yield what the server sends, as it is, and an empty piece when nothing came for a while."""

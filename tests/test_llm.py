@@ -75,7 +75,7 @@ def test_how_much_a_model_thinks_is_said_where_it_is_set() -> None:
 def test_the_request_is_repeatable_bounded_and_asks_for_usage() -> None:
     with FakeServer() as server:
         model = model_at(server, llm_seed=7)
-        list(model.stream(ASK, max_tokens=9, schema={"type": "object"}, stop=["\n\n"]))
+        list(model.stream(ASK, max_tokens=9, schema={"type": "object"}))
         list(model.stream(ASK))
     assert server.chats[0] == {
         "model": "fake-model",
@@ -89,7 +89,6 @@ def test_the_request_is_repeatable_bounded_and_asks_for_usage() -> None:
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
         },
-        "stop": ["\n\n"],
     }
     assert server.chats[1]["max_tokens"] == 1024
     assert not {"response_format", "stop"} & server.chats[1].keys()
