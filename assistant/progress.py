@@ -143,7 +143,7 @@ def _exams(reviews: Reviews, begin: float, end: float) -> list[str]:
         parts = "; ".join(f"{part.title} {part.right} of {part.asked}" for part in found.domains)
         lines.append(
             f"Practice exam {found.plan}: {whole.right} of {whole.asked} right, {whole.share:.0%} "
-            f"(95 %: {whole.low:.0%} to {whole.high:.0%}); {parts}"
+            f"(95%: {whole.low:.0%} to {whole.high:.0%}); {parts}"
         )
     return lines
 

@@ -134,7 +134,7 @@ def tasks(
         found.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
     gaps = sorted((one for one in of if one.state == GAP), key=_most_to_win)
     if gaps and coverage.generation:
-        why = f"your notes don't cover it, and it is {gaps[0].weight:.0f} % of the plan"
+        why = f"your notes don't cover it, and it is {gaps[0].weight:.0f}% of the plan"
         found.append(Task("source", 0, gaps[0].text, why, gaps[0].id))
     return found
 
@@ -155,7 +155,7 @@ def _reading(one: Standing, coverage: Coverage, why: str) -> Task:
 
 def _why(one: Standing) -> str:
     asked = f"{one.right} of {one.answered} right so far" if one.answered else "never asked"
-    return f"{one.weight:.0f} % of the plan, {asked}"
+    return f"{one.weight:.0f}% of the plan, {asked}"
 
 
 def _minutes(value: float) -> int:

@@ -248,7 +248,7 @@ def truncation(place: Place) -> Iterator[Row]:
         f"{ours:.2%} of {our_tokens:,}",
         f"its default splitter: {theirs:.0%} of {their_tokens:,}",
         "",
-        "≤ 1 %",
+        "≤ 1%",
         ours <= 0.01,
     )
 

@@ -73,7 +73,7 @@ def parts(run: Run, rows: Sequence[Row], before: Sequence[Run]) -> Iterator[str]
 
 
 def _scores(run: Run) -> Iterator[str]:
-    yield "<div class=wide><table><tr><th>Suite<th>Score<th>Value<th>95 % interval<th>Cases<th>Better"
+    yield "<div class=wide><table><tr><th>Suite<th>Score<th>Value<th>95% interval<th>Cases<th>Better"
     for suite, scores in run.scores.items():
         for name, one in scores.items():
             better = "–" if name in NEITHER else "lower" if name in LOWER_IS_BETTER else "higher"

@@ -103,9 +103,9 @@ def test_the_status_shows_the_last_30_days(tmp_path: Path) -> None:
     assert json.loads(json.dumps(found))["first_token_ms"] == {"p50": 200, "p95": 200, "n": 1}
     assert lines(found) == [
         "answers of the last 30 days: 1 answered",
-        "  first passage  half within 40 ms, 95 % within 40 ms",
-        "  first token    half within 200 ms, 95 % within 200 ms",
-        "  whole answer   half within 2,300 ms, 95 % within 2,300 ms",
+        "  first passage  half within 40 ms, 95% within 40 ms",
+        "  first token    half within 200 ms, 95% within 200 ms",
+        "  whole answer   half within 2,300 ms, 95% within 2,300 ms",
         "  model's speed  50 tokens/s (median)",
         "  prompt cache   25% of the prompts' tokens",
         "  model server   1 broken off",

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,19 @@ def test_the_top_of_the_repository_holds_what_it_should_and_nothing_else() -> No
 def test_no_tracked_file_is_large() -> None:
     sizes = {path: (ROOT / path).stat().st_size for path in tracked() if (ROOT / path).is_file()}
     assert {path: size for path, size in sizes.items() if size > LARGEST} == {}
+
+
+def test_a_percentage_has_one_form_wherever_it_is_shown() -> None:
+    wrong = []
+    for path, tree in modules():
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        of_f = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values[1:]}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                pattern = r"(^|\d) %(\W|$)" if id(node) in of_f else r"\d %(\W|$)"
+                if re.search(pattern, node.value):
+                    wrong.append(f"{path}:{node.lineno} has a space before %: 7%, not 7 %")
+    assert wrong == []
 
 
 def run(code: str, settings: AssistantSettings) -> "subprocess.CompletedProcess[str]":

@@ -111,7 +111,7 @@ def test_practice_exams_and_certificates_stand_in_the_log(world: World) -> None:
     world.decisions.certify("nca-aiio", EARNED, title="NVIDIA associate", day=day(1))
     found = week(world)
     assert found["Quizzed"][1] == (
-        "Practice exam my-exam: 0 of 2 right, 0% (95 %: 0% to 66%); Networks 0 of 1; Storage 0 of 1"
+        "Practice exam my-exam: 0 of 2 right, 0% (95%: 0% to 66%); Networks 0 of 1; Storage 0 of 1"
     )
     assert found["Mastered"][-1] == "Certificate earned on 2026-11-21: NVIDIA associate"
 

@@ -37,7 +37,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         ("whole answer", "total_ms"),
     ):
         if spread := found[key]:
-            told.append(f"  {name:<14} half within {spread['p50']:,.0f} ms, 95 % within {spread['p95']:,.0f} ms")
+            told.append(f"  {name:<14} half within {spread['p50']:,.0f} ms, 95% within {spread['p95']:,.0f} ms")
     if speed := found["tokens_per_s"]:
         told.append(f"  model's speed  {speed['p50']:,.0f} tokens/s (median)")
     if found["cached"] is not None:

@@ -365,7 +365,7 @@ def result_html(result: Result) -> str:
     return (
         f'<section class="question" role="status"><h2 tabindex="-1">{result.whole.right} of {result.whole.asked} right'
         f"</h2><p>{escaped(result.title)}; {spent}; {escaped(result.ended)}.</p>"
-        '<div class="wide"><table class="use"><thead><tr><th>Domain</th><th>Weight</th><th>Right</th><th>95 % interval'
+        '<div class="wide"><table class="use"><thead><tr><th>Domain</th><th>Weight</th><th>Right</th><th>95% interval'
         f"</th></tr></thead><tbody>{rows}</tbody></table></div>{missed}</section>"
     )
 
@@ -381,7 +381,7 @@ def past_html(results: Sequence[Result]) -> str:
     )
     if not rows:
         return remark("None yet.")
-    head = "<thead><tr><th>Day</th><th>Plan</th><th>Right</th><th>95 % interval</th></tr></thead>"
+    head = "<thead><tr><th>Day</th><th>Plan</th><th>Right</th><th>95% interval</th></tr></thead>"
     return f'<div class="wide"><table class="use">{head}<tbody>{rows}</tbody></table></div>'
 
 
@@ -389,7 +389,7 @@ def _row(title: str, part: Part) -> str:
     right, interval = f"{part.right} of {part.asked} ({part.share:.0%})", f"{part.low:.0%} – {part.high:.0%}"
     if not part.asked:
         right, interval = "no questions", ""
-    return f"<tr><td>{escaped(title)}</td><td>{part.weight:.0f} %</td><td>{right}</td><td>{interval}</td></tr>"
+    return f"<tr><td>{escaped(title)}</td><td>{part.weight:.0f}%</td><td>{right}</td><td>{interval}</td></tr>"
 
 
 def _miss(miss: Miss) -> str:

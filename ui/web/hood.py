@@ -195,7 +195,7 @@ def _prompt(prompt: Mapping[str, Any] | None, model: str | None) -> str:
     whole = max(1, sum(parts.values()))
     rows = "".join(
         f'<tr><th scope="row">{escaped(name)}</th><td>{tokens * length / whole:.0f}</td>'
-        f"<td>{100 * tokens * length / whole / most:.0f} %</td></tr>"
+        f"<td>{100 * tokens * length / whole / most:.0f}%</td></tr>"
         for name, length in parts.items()
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("part", "tokens, about", "of the budget"))

@@ -31,7 +31,7 @@ def plan_html(plan: Plan, *, streak: str = "", ticked: str = "", told: str = "")
     """
     behind = "".join(f"<li>{escaped(line)}</li>" for line in plan.behind)
     gaps = "".join(
-        f"<li>{escaped(one.text)} <small>{one.weight:.0f} %</small></li>" for one in plan.objectives if one.state == GAP
+        f"<li>{escaped(one.text)} <small>{one.weight:.0f}%</small></li>" for one in plan.objectives if one.state == GAP
     )
     since = when(plan) if plan.begun else "Not begun yet: shown as if you began today."
     parts = [
@@ -165,7 +165,7 @@ def _heat(plan: Plan) -> str:
 def _domain(plan: Plan, domain: Subject) -> str:
     of = [one for one in plan.objectives if one.domain == domain.id]
     there = f"{domain.covered} of {domain.objectives} in your notes"
-    told = f"{domain.weight:.0f} %, mastery {domain.mastery:.0%}, {there}"
+    told = f"{domain.weight:.0f}%, mastery {domain.mastery:.0%}, {there}"
     cells = "".join(f'<span class="{_level(one)}" title="{escaped(_told(one))}"></span>' for one in of)
     listed = "".join(_objective(plan, one) for one in of)
     return (
