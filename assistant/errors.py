@@ -7,7 +7,8 @@ StudyError                  (ingest.errors)
 ├── NoSuchMilestone         a plan has no milestone and no lab of that name
 ├── NoSuchObjective         a plan has no objective of that name
 ├── NoSuchCertificate       a certificate that was never spoken of
-├── NoExam                  no exam to go on with, or none with an answer to show
+├── NoExam                  no exam to go on with, or to show
+├── NoSuchMiss              a number that no wrong answer of an exam has
 ├── ExamOver                its time is up, or every question was answered
 ├── TooFewItems             the notes give too few questions for an exam
 ├── LearnerAlike            a learner whose name differs from another's in capitals alone
@@ -110,11 +111,18 @@ class NoSuchCertificate(StudyError):
 
 
 class NoExam(StudyError):
-    """There is no exam to go on with."""
+    """There is no exam to go on with, or to show."""
 
-    def __init__(self, plan: str) -> None:
+    def __init__(self, plan: str, lacking: str) -> None:
         of = f" of {plan}" if plan else ""
-        super().__init__(f"no exam{of} was left unfinished; begin one: ask exam --plan {plan or 'NAME'}")
+        super().__init__(f"no exam{of} was {lacking}; begin one: ask exam --plan {plan or 'NAME'}")
+
+
+class NoSuchMiss(StudyError):
+    """No wrong answer of an exam has that number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"no wrong answer of the last exam has the number {number}; see: ask exam --last")
 
 
 class ExamOver(StudyError):
@@ -207,9 +215,8 @@ class ClockWrong(StudyError):
 
     def __init__(self, now: float, last: float) -> None:
         shown, before = (datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M") for moment in (now, last))
-        super().__init__(
-            f"the clock shows {shown}, and the last review was on {before}; set the clock, or say --clock-is-right"
-        )
+        self.seen = f"the clock shows {shown}, and the last review was on {before}"
+        super().__init__(f"{self.seen}; set the clock, or, if it is right: ask quiz --clock-is-right")
 
 
 class NotEnoughReviews(StudyError):

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assistant.blueprint import Blueprint
-from assistant.errors import ExamOver, NoExam
+from assistant.errors import ExamOver, NoExam, NoSuchMiss
 from assistant.grade import chosen_option, grade
 from assistant.interval import wilson
 from assistant.items import MCQ, ORDERING, Item, item_of
@@ -167,26 +167,26 @@ class Exam:
             NoExam: There is none.
         """
         open_ = "id NOT IN (SELECT exam FROM exam_ends)"
-        return cls._last(reviews, plan, open_, clock)
+        return cls._last(reviews, plan, open_, "left unfinished", clock)
 
     @classmethod
     def last(cls, reviews: Reviews, plan: str = "") -> "Exam":
-        """Return the exam (of a plan) that was begun last.
+        """Return the exam (of a plan) that was begun last of those that have ended.
 
         Raises:
             NoExam: There is none.
         """
-        return cls._last(reviews, plan, "1", time.monotonic)
+        return cls._last(reviews, plan, "id IN (SELECT exam FROM exam_ends)", "finished yet", time.monotonic)
 
     @classmethod
-    def _last(cls, reviews: Reviews, plan: str, where: str, clock: Callable[[], float]) -> "Exam":
+    def _last(cls, reviews: Reviews, plan: str, where: str, lacking: str, clock: Callable[[], float]) -> "Exam":
         rows = reviews.journal.rows(
             "SELECT id, begun, plan, title, minutes, domains, questions FROM exams "
             f"WHERE ? IN ('', plan) AND {where} ORDER BY rowid DESC LIMIT 1",
             plan,
         )
         if not rows:
-            raise NoExam(plan)
+            raise NoExam(plan, lacking)
         return cls(reviews, rows[0], clock=clock)
 
     @classmethod
@@ -313,11 +313,11 @@ class Exam:
         """The learner was right after all with the answer to a question, counted from 1.
 
         Raises:
-            NoExam: No wrong answer has that number.
+            NoSuchMiss: No wrong answer has that number.
         """
         review = self._answers.get(number - 1)
         if review is None or is_right(review):
-            raise NoExam(self.plan)
+            raise NoSuchMiss(number)
         self._reviews.overrule(review.id, GOOD, correct=True)
         self._answers = self._read()
 

@@ -41,7 +41,7 @@ class Review:
     item: str
     """Id of the item."""
     at: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch; never after the next review of the log: a clock that was put back had been ahead."""
     rating: int
     """1 again, 2 hard, 3 good, 4 easy."""
     correct: bool | None
@@ -161,12 +161,12 @@ class Reviews:
         """Refuse to go on with a clock that can't be right: one wrong date would spoil every later one.
 
         Raises:
-            ClockWrong: It is behind the last review, or more than a year ahead of it.
+            ClockWrong: It is behind the last review that was kept, or more than a year ahead of it.
         """
-        [(last,)] = self.journal.rows("SELECT max(at) FROM reviews")
         now = self.now()
-        if last and not last - BACK <= now <= last + AHEAD:
-            raise ClockWrong(now, float(last))
+        for (last,) in self.journal.rows("SELECT at FROM reviews ORDER BY n DESC LIMIT 1"):
+            if not last - BACK <= now <= last + AHEAD:
+                raise ClockWrong(now, last)
 
     # ------------------------------------------------------------------------------------------------------- read
 
@@ -182,7 +182,7 @@ class Reviews:
             f"{where} ORDER BY r.n",
             *values,
         )
-        return [_review(row) for row in rows]
+        return _in_order([_review(row) for row in rows])
 
     def asked(self) -> set[str]:
         """Return the ids of all items that were ever answered."""
@@ -255,8 +255,6 @@ class Reviews:
         moment = datetime.datetime.fromtimestamp(review.at, datetime.UTC)
         if card is None:
             card = Card(card_id=card_id(review.item), due=moment)
-        if card.last_review and moment < card.last_review:
-            moment = card.last_review  # the clock was put back in between; the order of the log counts
         return self.scheduler.review_card(card, Rating(review.rating), moment)[0]
 
     def fit(self) -> Sequence[float]:
@@ -295,6 +293,16 @@ class Reviews:
 def _review(row: Sequence[Any]) -> Review:
     correct = None if row[4] is None else bool(row[4])
     return Review(*[*row[:4], correct, *row[5:]])
+
+
+def _in_order(log: list[Review]) -> list[Review]:
+    """Return a log in which no review is later than one after it."""
+    latest = math.inf
+    for n in reversed(range(len(log))):
+        if log[n].at > latest:
+            log[n] = replace(log[n], at=latest)
+        latest = log[n].at
+    return log
 
 
 def card_id(item: str) -> int:

@@ -16,7 +16,7 @@ from assistant.author import AT_ONCE
 from assistant.blueprint import Blueprint, load
 from assistant.compose import Short, begin, choose, quotas, shortage, supply
 from assistant.cover import Coverage, Covered, Serving, cover
-from assistant.errors import ExamOver, JournalUnavailable, NoExam, ServerStalled, TooFewItems
+from assistant.errors import ExamOver, JournalUnavailable, NoExam, NoSuchMiss, ServerStalled, TooFewItems
 from assistant.exam import DONE, ENDED, TIME_UP, Exam
 from assistant.items import CLOZE, Evidence, Item, Items
 from assistant.journal import Journal
@@ -121,8 +121,8 @@ def test_a_roadmaps_domain_without_questions_is_left_out_and_named(
     begun = begin(reviews, roadmap, gap, shelf, settings, items, n=10)
     assert begun.told()[1] == "Storage, 0 of 4: your notes don't cover tiers"
     text = result_text(begun.exam.result())
-    assert "    0 of 6   0% (95 %: 0% to 39%)" in text
-    assert "    0 of 0   no questions                 Storage (40 %)" in text
+    assert "    0 of 6   0% (95%: 0% to 39%)" in text
+    assert "    0 of 0   no questions                 Storage (40%)" in text
 
 
 def test_an_exam_that_lacks_questions_says_where_why_and_what_to_do(
@@ -259,14 +259,20 @@ def test_the_learner_may_have_been_right_after_all(sitting: Exam, reviews: Revie
     sitting.finish()
     sitting.overrule(1)
     assert Exam.last(reviews).result().whole.right == 1
-    with pytest.raises(NoExam):
+    with pytest.raises(NoSuchMiss, match="no wrong answer of the last exam has the number 1"):
         sitting.overrule(1)
+
+
+def test_an_exam_that_goes_on_is_not_shown_with_its_answers(sitting: Exam, reviews: Reviews) -> None:
+    sitting.answer("1")
+    with pytest.raises(NoExam, match="no exam was finished yet; begin one: ask exam --plan NAME"):
+        Exam.last(reviews)
 
 
 def test_an_exam_keeps_its_questions_as_they_were(sitting: Exam, reviews: Reviews) -> None:
     with pytest.raises(JournalUnavailable, match="exams stay"), reviews.journal.transaction() as db:
         db.execute("UPDATE exams SET minutes = 1000")
-    assert Exam.last(reviews).questions == sitting.questions
+    assert Exam.resume(reviews).questions == sitting.questions
 
 
 def sit_until_killed(folder: Path, told: int) -> None:
@@ -293,7 +299,7 @@ def test_no_acknowledged_answer_is_lost_when_the_exam_is_killed(
         while told := os.read(read, 100):
             acknowledged += len(told)
         os.close(read)
-    found = Exam.last(reviews)
+    found = Exam.resume(reviews)
     assert found.answered >= acknowledged
     assert len({one.id for one in reviews.log()}) == len(reviews.log()) == found.answered
 
@@ -416,5 +422,5 @@ def test_a_blank_may_be_answered_with_a_letter_that_means_something_else_elsewhe
     monkeypatch.setattr("assistant.compose.KINDS", (CLOZE,))
     begun = ask("exam", "--plan", "my-exam", "-n", "2", "--no-llm", given=typed)
     assert begun.exit_code == 0, begun.output
-    found = Exam.last(Reviews(Journal.of(notes), notes))
-    assert [one.given for one in found.result().misses if one.answered] == [kept] * bool(kept)
+    log = Reviews(Journal.of(notes), notes).log()
+    assert [(one.given, one.correct) for one in log] == [(kept, False)] * bool(kept)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from assistant.decide import Decisions, UsedUp
 from assistant.errors import ServerFailed
 from assistant.items import Items
 from assistant.journal import Journal
+from assistant.review import GOOD, Reviews
 from assistant.settings import AssistantSettings
 from ingest.shelf import Shelf
 from tests.planned import RDMA, TODAY, World, day, item
@@ -96,7 +98,7 @@ def test_a_plan_is_begun_shown_ticked_and_printed(notes: AssistantSettings) -> N
     assert "\n  do it here: ask plan my-exam --study\n" in shown
     assert "Read: Explain RDMA, InfiniBand and RoCE on Ethernet.\n" in shown
     assert "· networks.md, § RDMA" in shown
-    assert "Your notes don't cover\n   40 %  Choose storage tiers." in shown
+    assert "Your notes don't cover\n   40%  Choose storage tiers." in shown
     told = json.loads(ask("plan", "--tick", "first-test", "--json").stdout)  # the only one begun
     assert told["phases"][0]["marks"][0]["ticked"] is not None
     assert (told["start"], told["exam"], told["minutes"]) == ("2026-11-01", "2099-01-01", 30)
@@ -133,6 +135,20 @@ def test_what_can_not_be_decided_is_said_and_nothing_is_kept(
     assert done.exit_code in (1, 2)
     assert said in done.stderr
     assert "begun" not in ask("plan").stdout
+
+
+def test_a_clock_put_back_is_told_and_nothing_is_decided_by_it(notes: AssistantSettings) -> None:
+    tomorrow = time.time() + DAY
+    Reviews(Journal.of(notes), notes).add(item(1), GOOD, correct=True, at=tomorrow)
+    for command in (("plan", "my-exam"), ("log",)):
+        shown = ask(*command)
+        assert shown.exit_code == 0
+        assert "what follows may be of the wrong days" in shown.stderr
+    refused = ask("plan", "my-exam", "--tick", "measure")
+    assert refused.exit_code == 1
+    assert "set the clock, or, if it is right: ask quiz --clock-is-right" in refused.stderr
+    assert ask("plan", "my-exam", "--tick", "measure", "--clock-is-right").exit_code == 0
+    assert list(Decisions(Journal.of(notes)).of("my-exam").ticked) == ["measure"]
 
 
 def test_todays_work_is_done_at_the_terminal_and_counts(notes: AssistantSettings) -> None:

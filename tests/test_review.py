@@ -149,19 +149,23 @@ def test_a_clock_that_can_not_be_right_is_noticed(tmp_path: Path) -> None:
         if sane:
             made.check_clock()
         else:
-            with pytest.raises(ClockWrong, match="set the clock, or say --clock-is-right"):
+            with pytest.raises(ClockWrong, match="set the clock, or, if it is right: ask quiz --clock-is-right"):
                 made.check_clock()
 
 
-def test_a_clock_put_back_leaves_the_order_of_the_log(tmp_path: Path) -> None:
-    clock = Clock()
+def test_a_review_kept_by_a_clock_that_was_ahead_does_not_put_its_item_off(tmp_path: Path) -> None:
+    clock = Clock(NOON + 300 * DAY)
     made = reviews(tmp_path, clock)
-    made.add(choice(), GOOD, correct=True)
-    clock.now = NOON - 30 * DAY
-    made.add(choice(), GOOD, correct=True)
-    card = made.card(choice().id)
-    assert card is not None
-    assert card.last_review == datetime.datetime.fromtimestamp(NOON, datetime.UTC)
+    other = replace(choice(), question="Which other?")
+    for item in (choice(), other):
+        made.add(item, GOOD, correct=True)
+    clock.now = NOON
+    with pytest.raises(ClockWrong):
+        made.check_clock()
+    made.add(choice(), GOOD, correct=True)  # the learner said that the clock is right
+    made.check_clock()
+    assert [one.at for one in made.log()] == [NOON, NOON, NOON]
+    assert [round(one.due - NOON) for one in made.schedule().values()] == [2 * DAY, 600]
 
 
 def test_too_few_reviews_are_not_fitted_to(tmp_path: Path) -> None:

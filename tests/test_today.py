@@ -37,7 +37,7 @@ def test_what_is_due_comes_first_and_no_day_is_longer_than_its_minutes(world: Wo
     world.clock.now += DAY
     plan = world.stand(minutes=8)
     assert tasks(plan) == [("review", "", 6, 4), ("read", "rdma", 0, 2), ("quiz", "rdma", 3, 2)]
-    assert plan.tasks[1].why == "60 % of the plan, 0 of 6 right so far"  # weak: read again
+    assert plan.tasks[1].why == "60% of the plan, 0 of 6 right so far"  # weak: read again
     plan = world.stand(minutes=2)
     assert tasks(plan) == [("review", "", 3, 2)]
     assert plan.tasks[0].why == "before they are forgotten; 3 more wait"
@@ -85,8 +85,8 @@ def test_what_was_read_today_is_not_to_be_read_again_and_its_time_is_taken_off(w
 def test_reading_for_what_is_behind_says_so(world: World) -> None:
     world.decisions.start("my-exam", day(-24))
     assert [(task.about, task.why) for task in world.stand().tasks if task.kind == "read"] == [
-        ("rdma", "60 % of the plan, never asked; its phase ended 5 days ago"),
-        ("tiers", "40 % of the plan, never asked"),
+        ("rdma", "60% of the plan, never asked; its phase ended 5 days ago"),
+        ("tiers", "40% of the plan, never asked"),
     ]
 
 
@@ -102,4 +102,4 @@ def test_a_gap_is_named_and_a_source_is_asked_for(tmp_path: Path) -> None:
     plan = world.stand()
     assert plan.objectives[1].state == "gap"
     assert [(task.kind, task.about) for task in plan.tasks][-1] == ("source", "tiers")
-    assert plan.tasks[-1].why == "your notes don't cover it, and it is 40 % of the plan"
+    assert plan.tasks[-1].why == "your notes don't cover it, and it is 40% of the plan"

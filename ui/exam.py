@@ -66,8 +66,6 @@ def exam(
     if show_last or overruled is not None:
         sitting = Exam.last(reviews, name)
         if overruled is not None:
-            if overruled not in [miss.number for miss in sitting.result().misses if miss.answered]:
-                raise click.UsageError(f"no wrong answer of the last exam has the number {overruled}")
             sitting.overrule(overruled)
     elif resume:
         sitting = Exam.resume(reviews, name)
@@ -209,7 +207,7 @@ def result_text(result: "Result") -> str:
         + (f"; {result.ended}" if result.ended else "; not finished: ask exam --resume"),
         "",
         *(
-            f"  {part.right:3} of {part.asked:<3} {_share(part):<28} {line_of(part.title)} ({part.weight:g} %)"
+            f"  {part.right:3} of {part.asked:<3} {_share(part):<28} {line_of(part.title)} ({part.weight:g}%)"
             for part in result.domains
         ),
     ]
@@ -228,4 +226,4 @@ def result_text(result: "Result") -> str:
 def _share(part: "Part") -> str:
     if not part.asked:
         return "no questions"
-    return f"{part.share:.0%} (95 %: {part.low:.0%} to {part.high:.0%})"
+    return f"{part.share:.0%} (95%: {part.low:.0%} to {part.high:.0%})"

@@ -38,16 +38,19 @@ def log(week: bool, days: int | None, until: datetime.datetime | None, markdown:
     from assistant.journal import Journal
     from assistant.review import Reviews
     from ui import open as opening
+    from ui.plan import check_clock
 
     if week and days:
         raise click.UsageError("--week is --days 7; give one of them")
     settings = opening.settings()
     shelf = opening.shelf(settings)
     journal = Journal.of(settings)
+    reviews = Reviews(journal, settings)
+    check_clock(reviews, only_look=True)
     last = until.date() if until else datetime.date.today()
     found = progress_of(
         journal,
-        Reviews(journal, settings),
+        reviews,
         shelf,
         settings,
         last=last,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assistant.llm import Absent, LanguageModel
     from assistant.mastery import Standing
     from assistant.plan import Plan
+    from assistant.review import Reviews
     from assistant.today import Task
     from ingest.shelf import Shelf
     from ui.settings import UiSettings
@@ -35,7 +36,7 @@ _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "m
 @click.option("--study", is_flag=True, help="Do today's work here: what is due, then new questions.")
 @click.option("--all", "everything", is_flag=True, help="Show every objective, phase and milestone.")
 @click.option("--no-llm", is_flag=True, help="With --study: make questions by rule; ask no model.")
-@click.option("--clock-is-right", is_flag=True, help="With --study: go on though the clock seems wrong.")
+@click.option("--clock-is-right", is_flag=True, help="Go on though the clock seems wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def plan(
     name: str,
@@ -72,9 +73,9 @@ def plan(
     settings = opening.settings()
     journal = Journal.of(settings)
     decisions, reviews = Decisions(journal), Reviews(journal, settings)
-    if study and not clock_is_right:
-        reviews.check_clock()
     changes = any((start, exam, minutes, ticks, unticks))
+    if not clock_is_right:
+        check_clock(reviews, only_look=not (study or changes))
     begun = decisions.begun()
     if not name and (changes or study or everything):
         if len(begun) != 1:
@@ -121,6 +122,22 @@ def plan(
         Study(blueprint, coverage, items, reviews, decisions, shelf, settings, model).work(found)
     else:
         click.echo(plan_text(found, everything=everything))
+
+
+def check_clock(reviews: "Reviews", *, only_look: bool) -> None:
+    """Refuse to go on with a clock that can't be right; say so and go on where nothing is to be kept.
+
+    Raises:
+        ClockWrong: See `Reviews.check_clock`.
+    """
+    from assistant.errors import ClockWrong
+
+    try:
+        reviews.check_clock()
+    except ClockWrong as error:
+        if not only_look:
+            raise
+        click.echo(f"{error.seen}: what follows may be of the wrong days", err=True)
 
 
 def opened(blueprint: "Blueprint", shelf: "Shelf", settings: "UiSettings") -> "tuple[Coverage, Items]":
@@ -191,10 +208,10 @@ def plan_text(plan: "Plan", *, everything: bool = False) -> str:
         lines += ["", "Behind", *(row for line in plan.behind for row in wrapped(line, "  ", "    "))]
     if gaps := [one for one in plan.objectives if one.state == "gap"]:
         lines += ["", "Your notes don't cover"]
-        lines += [row for one in gaps for row in wrapped(one.text, f"  {one.weight:3.0f} %  ", " " * 9)]
+        lines += [row for one in gaps for row in wrapped(one.text, f"  {one.weight:3.0f}%  ", " " * 8)]
     lines += ["", "Domains        mastery  mastered  covered"]
     for one in plan.domains:
-        figures = f"  {one.weight:3.0f} %        {one.mastery:6.0%}  {one.mastered:2} of {one.objectives:<2}  "
+        figures = f"  {one.weight:3.0f}%         {one.mastery:6.0%}  {one.mastered:2} of {one.objectives:<2}  "
         lines += wrapped(one.title, figures + f"{one.covered:2} of {one.objectives:<2}  ", " " * 43)
     lines += ["", "Phases"]
     for phase in plan.phases:
@@ -290,4 +307,4 @@ def _phase(plan: "Plan", id_: str, *, everything: bool) -> list[str]:
 def _objective(one: "Standing") -> str:
     recall = f", recall {one.recall:.0%}" if one.recall is not None else ""
     asked = f"; {one.right} of {one.answered} right, {counted(one.items, 'questions')}" if one.items else ""
-    return f"{one.weight:4.1f} %  {_STATES[one.state]}, mastery {one.mastery:.0%}{recall}{asked}"
+    return f"{one.weight:4.1f}%  {_STATES[one.state]}, mastery {one.mastery:.0%}{recall}{asked}"
