@@ -30,6 +30,7 @@ def export(file: Path, course: str, force: bool) -> None:
     from assistant.journal import Journal
     from ui import open as opening
     from ui import private
+    from ui.review import active_in
 
     if file.exists() and not force:
         raise click.ClickException(f"{file} is there; name another file, or say --force")
@@ -41,9 +42,7 @@ def export(file: Path, course: str, force: bool) -> None:
         click.echo(f"{counted(sum(len(table['rows']) for table in dumped['tables'].values()), 'rows')}: {file}")
         return
     shelf = opening.shelf(settings)
-    items = [
-        item for item in Items.of(shelf.folder).active() if not course or item.evidence.course == course.strip("/")
-    ]
+    items = list(active_in(Items.of(shelf.folder), course).values())
     if not items:
         raise click.ClickException("there is no item to export; make some with: ask quiz")
     if suffix == ".apkg":

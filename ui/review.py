@@ -1,12 +1,14 @@
 """The command `ask review`: what is due is asked again, and comes back when FSRS says."""
 
 import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from assistant.grade import Model
+    from assistant.items import Item, Items
+    from assistant.review import Due, Reviews
 
 
 @click.command()
@@ -31,6 +33,7 @@ def review(
       ask review -n 20 --course infrastructure
       ask review --list
     """
+    from assistant import llm
     from assistant.items import Items
     from assistant.journal import Journal
     from assistant.review import Reviews
@@ -44,30 +47,28 @@ def review(
     shelf = opening.shelf(settings)
     reviews = Reviews(Journal.of(settings), settings)
     if fit:
-        found = reviews.fit()
-        click.echo("fitted: " + ", ".join(f"{value:.4f}" for value in found))
+        click.echo("fitted: " + ", ".join(f"{value:.4f}" for value in reviews.fit()))
         return
     if not clock_is_right:
         reviews.check_clock()
     items = Items.of(shelf.folder)
     if shelf.ledger.generation:
         refresh(items, shelf)
-    active = {item.id: item for item in items.active() if not course or item.evidence.course == course.strip("/")}
-    schedule = reviews.schedule()
-    due = [active[one.item] for one in reviews.due(active)][:most]
-    later = sorted(one.due for id_, one in schedule.items() if id_ in active and one.due > reviews.now())
+    active = active_in(items, course)
     if as_json:
-        told = [item.shown() | {"due": schedule[item.id].due, "reviews": schedule[item.id].reviews} for item in due]
-        opening.print_json({"due": told, "later": len(later), "next": later[0] if later else None})
+        opening.print_json(due_json(reviews, active, most))
         return
+    now_due, later = due_and_later(reviews, active)
+    due = [active[one.item] for one in now_due[:most]]
     if only_list or not due:
         for item in due:
             click.echo(f"{line_of(item.question)}  ({line_of(item.evidence.path)})")
-        rest = f"next: {when(later[0], reviews.now())}" if later else "nothing later; ask quiz makes new questions"
+        rest = f"next: {when(later[0].due, reviews.now())}" if later else "nothing later; ask quiz makes new questions"
         click.echo(f"{len(due)} due; {rest}")
         return
     judged = any(item.kind in ("short", "explain") for item in due)
-    model = _model() if judged and not no_llm else None
+    found = llm.find(settings) if judged and not no_llm else None
+    model = None if isinstance(found, llm.Absent) else found
     Asking(reviews, model, source="review").ask_all(due)
     rest_due = len(reviews.due(active))
     click.echo(f"{rest_due} still due" if rest_due else "nothing more is due now")
@@ -75,9 +76,21 @@ def review(
         click.echo(kept_up)
 
 
-def _model() -> "Model | None":
-    from assistant import llm
-    from ui import open as opening
+def active_in(items: "Items", course: str) -> "dict[str, Item]":
+    """Return the items that may be asked, by id: those of a sub-folder of the notes, or all."""
+    course = course.strip("/")
+    return {item.id: item for item in items.active() if not course or item.evidence.course == course}
 
-    found = llm.find(opening.settings())
-    return None if isinstance(found, llm.Absent) else found
+
+def due_and_later(reviews: "Reviews", active: "Mapping[str, Item]") -> "tuple[list[Due], list[Due]]":
+    """Return which of the items are due now, the longest overdue first, and which come later, the next one first."""
+    now = reviews.now()
+    every = sorted((one for id_, one in reviews.schedule().items() if id_ in active), key=lambda one: one.due)
+    return [one for one in every if one.due <= now], [one for one in every if one.due > now]
+
+
+def due_json(reviews: "Reviews", active: "Mapping[str, Item]", most: int) -> dict[str, Any]:
+    """Return what `ask review --json` prints: what is due, without answers, and how much comes later."""
+    due, later = due_and_later(reviews, active)
+    told = [active[one.item].shown() | {"due": one.due, "reviews": one.reviews} for one in due[:most]]
+    return {"due": told, "later": len(later), "next": later[0].due if later else None}

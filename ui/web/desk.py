@@ -37,7 +37,10 @@ class _Room:
 
 
 class Desk:
-    """One installation, opened once; safe to use from several threads."""
+    """One installation, opened once; safe to use from several threads.
+
+    A learner who is not named is the one of the settings: the owner, whose token programs bring.
+    """
 
     def __init__(self, settings: UiSettings, *, shelf: Shelf | None = None) -> None:
         self.settings = settings
@@ -99,6 +102,13 @@ class Desk:
                 found = llm.find(self.settings)
                 self._model = (time.monotonic(), found)
             return self._model[1]
+
+    def writer(self) -> "LanguageModel | None":
+        """Return the model that writes and grades; None where none is served."""
+        from assistant.llm import Absent
+
+        found = self.model()
+        return None if isinstance(found, Absent) else found
 
     def of(self, learner: str) -> UiSettings:
         """Return the settings with a learner's name in them."""
@@ -170,35 +180,32 @@ class Desk:
 
     def journals(self) -> "list[Journal]":
         """Return the journals of all learners that have one."""
-        top = self.settings.home.expanduser().resolve() / "learners"
-        return [self.journal(path.parent.name) for path in sorted(top.glob("*/journal.db"))]
+        from assistant.journal import learners_in
+
+        return [self.journal(name) for name in learners_in(self.settings.home)]
 
     def told(
         self,
         question: str,
         *,
-        learner: str = "",
         course: str = "",
         top_k: int = 0,
         use_model: bool = True,
         explain: bool = False,
-        conversation: int = 0,
     ) -> Generator[dict[str, Any], None, None]:
-        """Answer a question, keep the answer in the learner's journal, and tell all of it as JSON (`ui.tell`)."""
+        """Answer a question, keep the answer in the owner's journal, and tell all of it as JSON (`ui.tell`)."""
         from ui.tell import told
 
-        events = self.answer(
-            question, learner=learner, course=course, top_k=top_k, use_model=use_model, conversation=conversation
-        )
+        events = self.answer(question, course=course, top_k=top_k, use_model=use_model)
         yield from told(events, self.shelf, explain=explain)
 
-    def search(self, question: str, *, learner: str = "", course: str = "", top_k: int = 0) -> dict[str, Any]:
+    def search(self, question: str, *, course: str = "", top_k: int = 0) -> dict[str, Any]:
         """Return the passages nearest to a question, and whether they answer it, as JSON."""
         from assistant.answer import Found, answer
 
-        with self.seat(learner):
+        with self.seat(""):
             self._warm.wait(PATIENCE)
-            events = answer(question, self.shelf, self.of(learner), top_k=top_k, course=course, use_model=False)
+            events = answer(question, self.shelf, self.settings, top_k=top_k, course=course, use_model=False)
             with contextlib.closing(events):
                 found = next(events)
         assert isinstance(found, Found)
@@ -216,7 +223,6 @@ class Desk:
     def quiz(
         self,
         *,
-        learner: str = "",
         topic: str = "",
         course: str = "",
         wanted: int = 10,
@@ -231,7 +237,6 @@ class Desk:
             NotCovered: The notes don't say enough about the topic.
             QuestionRejected: There is no such kind.
         """
-        from assistant import llm
         from assistant.errors import QuestionRejected, ServerError
         from assistant.items import KINDS
         from assistant.quiz import Wish, failed, gathered, quiz
@@ -239,38 +244,31 @@ class Desk:
 
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise QuestionRejected(f"there is no kind {unknown[0]}; kinds: {', '.join(KINDS)}")
-        with self.seat(learner):
+        with self.seat(""):
             self._warm.wait(PATIENCE)
-            settings, failures = self.of(learner), list[ServerError]()
+            failures = list[ServerError]()
             refresh(self.items(), self.shelf)
-            model = llm.find(settings) if use_model else None
             made = quiz(
                 self.shelf,
-                settings,
+                self.settings,
                 self.items(),
                 Wish(wanted, topic, course=course.strip("/"), kinds=frozenset(kinds), fresh=fresh),
-                model=None if isinstance(model, llm.Absent) else model,
-                asked=self.reviews(learner).asked(),
+                model=self.writer() if use_model else None,
+                asked=self.reviews().asked(),
                 failing=failures.append,
             )
             found, rejected = gathered(made)
         document = {"items": [item.as_json() for item in found], "rejected": dict(rejected)}
         return document | ({"failed": failed(failures[0])} if failures else {})
 
-    def due(self, *, learner: str = "", course: str = "", most: int = 50) -> dict[str, Any]:
-        """Return what a learner is to review now, without answers, as `ask review --json` prints it."""
+    def due(self, *, course: str = "", most: int = 50) -> dict[str, Any]:
+        """Return what the owner is to review now, without answers, as `ask review --json` prints it."""
         from assistant.stale import refresh
+        from ui.review import active_in, due_json
 
-        reviews = self.reviews(learner)
         if self.generation:
             refresh(self.items(), self.shelf)
-        course = course.strip("/")
-        active = {item.id: item for item in self.items().active() if not course or item.evidence.course == course}
-        schedule = reviews.schedule()
-        due = [active[one.item] for one in reviews.due(active)][:most]
-        later = sorted(one.due for id_, one in schedule.items() if id_ in active and one.due > reviews.now())
-        told = [item.shown() | {"due": schedule[item.id].due, "reviews": schedule[item.id].reviews} for item in due]
-        return {"due": told, "later": len(later), "next": later[0] if later else None}
+        return due_json(self.reviews(), active_in(self.items(), course), most)
 
     # --------------------------------------------------------------------------------------------------- room
 

@@ -194,7 +194,6 @@ class ExamTab:
 
     def _begin(self, plan: str, count: int, minutes: float, request: gr.Request, made: list[int]) -> "Begun":
         from assistant.compose import begin
-        from assistant.llm import Absent
 
         def tell(number: int) -> None:
             made[0] = number
@@ -205,14 +204,11 @@ class ExamTab:
         with desk.seat(learner):
             blueprint = find(plan, desk.settings.home)
             coverage, items = opened(blueprint, desk.shelf, desk.settings)
-            found = desk.model()
-            model = None if isinstance(found, Absent) else found
-            shelf, settings = desk.shelf, desk.settings
             return begin(
-                *(reviews, blueprint, coverage, shelf, settings, items),
+                *(reviews, blueprint, coverage, desk.shelf, desk.settings, items),
                 n=count,
                 minutes=minutes,
-                model=model,
+                model=desk.writer(),
                 tell=tell,
             )
 

@@ -11,6 +11,7 @@ from assistant.review import Reviews
 from ingest.errors import StudyError
 from ui.ask_item import when
 from ui.errors import QuestionsFailed
+from ui.review import active_in, due_and_later
 from ui.web.ask import EVERYWHERE
 from ui.web.card import Card, cited, ended_html, graded_html, question_html
 from ui.web.desk import Desk
@@ -62,7 +63,6 @@ class Questions:
                 failed.
         """
         from assistant import quiz
-        from assistant.llm import Absent
         from assistant.stale import refresh
 
         desk = self._desk
@@ -74,8 +74,7 @@ class Questions:
             reviews.check_clock()
             with desk.seat(learner):
                 refresh(desk.items(), desk.shelf)
-                found = desk.model()
-                model = None if isinstance(found, Absent) else found
+                model = desk.writer()
                 remarks = list[str]()
                 made = choose(reviews, model, lambda error: remarks.append(quiz.failed(error)))
             begun = Round(reviews, Supply(made, lambda: desk.seat(learner)), self._source, model, remarks=remarks)
@@ -273,28 +272,20 @@ class ReviewTab:
             self.due = gr.HTML(elem_id="due")
             self.go = gr.Button("Review", variant="primary", scale=0, min_width=120, elem_id="review-start")
 
-    def _due(self, reviews: Reviews) -> tuple[list[Item], float | None]:
-        """Return the items that are due, and when the next one is."""
-        active = {item.id: item for item in self._desk.items().active()}
-        now = reviews.now()
-        known = sorted((one.due, id_) for id_, one in reviews.schedule().items() if id_ in active)
-        later = next((due for due, _ in known if due > now), None)
-        return [active[id_] for due, id_ in known if due <= now], later
-
     def count(self, request: gr.Request) -> tuple[Any, ...]:
         """Return how many are due: for the tab's name, and in words."""
         from assistant.streak import streak
 
         try:
             reviews = self._desk.reviews(learner_of(request))
-            due, later = self._due(reviews)
+            due, later = due_and_later(reviews, active_in(self._desk.items(), ""))
             kept = streak((one.at for one in reviews.log()), datetime.date.fromtimestamp(reviews.now())).told()
         except StudyError as error:
             return gr.skip(), failed(str(error))
         if due:
             told = f"{len(due)} due now."
-        elif later is not None:
-            told = f"Nothing is due. Next: {when(later, reviews.now())}."
+        elif later:
+            told = f"Nothing is due. Next: {when(later[0].due, reviews.now())}."
         else:
             told = "Nothing to review yet: take a quiz first."
         name = f"Review ({len(due)})" if due else "Review"
@@ -309,6 +300,7 @@ class ReviewTab:
         """Start a review."""
 
         def choose(reviews: Reviews, model: "Model | None", failing: "Failing") -> "Iterator[Made]":
-            return iter(self._due(reviews)[0])
+            active = active_in(self._desk.items(), "")
+            return (active[one.item] for one in reviews.due(active))
 
         yield from self.questions.begin(learner_of(request), choose)

@@ -87,9 +87,9 @@ def _server(desk: Desk) -> "GradioMCPServer":
 
         Args:
             course: Only questions of this sub-folder of the notes; empty: all of them.
-            most: Most questions to list.
+            most: Most questions to list, 1 to 1000.
         """
-        return _json(desk.due(course=course, most=most))
+        return _json(desk.due(course=course, most=max(1, min(most, 1000))))
 
     with Blocks(title="Study assistant", analytics_enabled=False) as blocks:
         for tool in (search_notes, ask_notes, make_quiz, due_reviews):
