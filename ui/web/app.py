@@ -1,7 +1,6 @@
 """The page: its tabs, its looks."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -10,6 +9,7 @@ from ui.web.desk import Desk
 from ui.web.exam import ExamTab
 from ui.web.notes import NotesTab
 from ui.web.now import HEAD
+from ui.web.parts import QUIET
 from ui.web.plan import PlanTab
 from ui.web.quality import QualityTab
 from ui.web.questions import QuizTab, ReviewTab
@@ -56,26 +56,25 @@ def build(desk: Desk) -> gr.Blocks:
                 notes = NotesTab(desk)
             with gr.Tab("Quality", id="quality-tab") as judging:
                 quality = QualityTab(desk)
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         for part in (ask.log, ask.live):
-            part.submit(ask.topic, None, [tabs, quiz.topic], **quiet).then(
-                quiz.start, quiz.asked_for, quiz.shown, **quiet
+            part.submit(ask.topic, None, [tabs, quiz.topic], **QUIET).then(
+                quiz.start, quiz.asked_for, quiz.shown, **QUIET
             )
-        plan.page.submit(plan.leads, None, [tabs], **quiet)
-        plan.page.submit(quiz.start_about, None, quiz.shown, **quiet)
-        plan.page.submit(review.start_from, None, review.shown, **quiet)
-        planning.select(plan.load, [plan.name], plan.outputs, **quiet)
-        reviewing.select(review.count, None, review.counted, **quiet)
-        judging.select(quality.load, None, quality.outputs, **quiet)
-        page.load(quiz.load, None, [quiz.course, *quiz.shown], **quiet)
-        page.load(review.questions.load, None, review.shown, **quiet)
-        page.load(exam.load, [exam.plan], [exam.plan, exam.count, exam.minutes, *exam.shown], **quiet)
+        plan.page.submit(plan.leads, None, [tabs], **QUIET)
+        plan.page.submit(quiz.start_about, None, quiz.shown, **QUIET)
+        plan.page.submit(review.start_from, None, review.shown, **QUIET)
+        planning.select(plan.load, [plan.name], plan.outputs, **QUIET)
+        reviewing.select(review.count, None, review.counted, **QUIET)
+        judging.select(quality.load, None, quality.outputs, **QUIET)
+        page.load(quiz.load, None, [quiz.course, *quiz.shown], **QUIET)
+        page.load(review.questions.load, None, review.shown, **QUIET)
+        page.load(exam.load, [exam.plan], [exam.plan, exam.count, exam.minutes, *exam.shown], **QUIET)
         minutely = gr.Timer(MINUTE)
-        gr.on([page.load, minutely.tick], review.count, None, review.counted, **quiet)
-        minutely.tick(exam.lap, None, None, **quiet)
-        page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **quiet)
+        gr.on([page.load, minutely.tick], review.count, None, review.counted, **QUIET)
+        minutely.tick(exam.lap, None, None, **QUIET)
+        page.load(ask.load, [ask.where], [ask.talk, ask.log, ask.past, ask.course], **QUIET)
         page.load(
-            notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **quiet
+            notes.load, None, [notes.seen, notes.progress, notes.tree, notes.trash, notes.nights, notes.course], **QUIET
         )
     assert isinstance(page, gr.Blocks)
     return page

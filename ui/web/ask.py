@@ -15,8 +15,8 @@ from ingest.errors import StudyError
 from ui.web import turn as turns
 from ui.web.desk import Desk
 from ui.web.hood import hood_html
-from ui.web.parts import CLICKS, FOLLOW, HISTORY, REVEAL, Event, learner_of
-from ui.web.render import escaped
+from ui.web.parts import CLICKS, FOLLOW, HISTORY, QUIET, REVEAL, Event, learner_of
+from ui.web.render import empty, escaped
 from ui.web.source import note_html, source_html
 
 FRAME = 0.08
@@ -27,10 +27,7 @@ CROWD = 8
 STOPPING = 3.0
 """Longest wait for an answer that was stopped to be kept. Seconds."""
 EVERYWHERE = "All notes"
-_SIDE = (
-    '<section class="source empty"><p>Sources open here: press a number in an answer to read the exact passage.</p>'
-    "</section>"
-)
+_SIDE = empty("Sources open here: press a number in an answer to read the exact passage.")
 _WELCOME = (
     '<div class="welcome"><h2>What do you want to know?</h2>'
     "<p>Answers come from your notes alone; each number leads to the exact passage.</p></div>"
@@ -114,21 +111,20 @@ class AskTab:
             self.keep = gr.Button("Keep as a test question", variant="primary")
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         shown = [self.log, self.live, self.box, self.send, self.stop, self.talk, self.where, self.past]
-        asking = gr.on([self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk], shown, **quiet)
+        asking = gr.on([self.box.submit, self.send.click], self.ask, [self.box, self.course, self.talk], shown, **QUIET)
         stopping = self.stop.click(None, None, None, cancels=[asking], show_progress="hidden")
-        stopping.then(self.stopped, [self.where], [self.log, self.live, self.send, self.stop, self.talk], **quiet)
+        stopping.then(self.stopped, [self.where], [self.log, self.live, self.send, self.stop, self.talk], **QUIET)
         beside = [self.side, self.complaint, self.log, self.talk, self.right]
         for part in (self.log, self.live, self.side):
-            pressing = part.select(self.pressed, [self.talk], beside, **quiet)
-            pressing.then(None, js="() => study.complaint()", **quiet)
+            pressing = part.select(self.pressed, [self.talk], beside, **QUIET)
+            pressing.then(None, js="() => study.complaint()", **QUIET)
         page = [self.talk, self.where, self.log, self.live, self.side]
-        self.past.select(self.chosen, [self.talk, self.search], [*page, self.past], **quiet)
-        self.fresh.click(self.begin, None, page, **quiet)
-        self.search.change(self.searched, [self.search], [self.past], trigger_mode="always_last", **quiet)
+        self.past.select(self.chosen, [self.talk, self.search], [*page, self.past], **QUIET)
+        self.fresh.click(self.begin, None, page, **QUIET)
+        self.search.change(self.searched, [self.search], [self.past], trigger_mode="always_last", **QUIET)
         self.keep.click(
-            self.complained, [self.talk, self.kind, self.words, self.right], [self.complaint, self.side], **quiet
+            self.complained, [self.talk, self.kind, self.words, self.right], [self.complaint, self.side], **QUIET
         )
 
     def load(self, conversation: int | None, request: gr.Request) -> tuple[Any, ...]:
@@ -159,15 +155,11 @@ class AskTab:
                 self.talk: talk,
                 self.where: talk.conversation,
             }
-            place, last = "" if course == EVERYWHERE else course, ""
-            for picture, kept in self._pictures(question, place, talk, learner_of(request)):
-                if kept:
-                    last = ""
-                else:
-                    last = picture
-                    yield {self.live: picture}
+            place, live = "" if course == EVERYWHERE else course, ""
+            for live in self._pictures(question, place, talk, learner_of(request)):
+                if live:
+                    yield {self.live: live}
             log, past = log_html(journal, journal.conversation(talk.conversation)), past_html(journal)
-            live = last
         except StudyError as error:
             live = turns.failed_html(question, str(error))
         yield {
@@ -180,8 +172,8 @@ class AskTab:
             self.past: past,
         }
 
-    def _pictures(self, question: str, course: str, talk: Talk, learner: str) -> Iterator[tuple[str, bool]]:
-        """Yield what the turn looks like, again and again, and at the end whether it is in the journal."""
+    def _pictures(self, question: str, course: str, talk: Talk, learner: str) -> Iterator[str]:
+        """Yield what the turn looks like, again and again; at the end nothing, where it is in the journal."""
         answer: Answer | None = None
         passages: list[dict[str, Any]] = []
         text, doing, drawn = "", "Looking for a model server …", 0.0
@@ -202,12 +194,11 @@ class AskTab:
                     continue
                 elif isinstance(event, Remembered):
                     assert answer is not None
-                    document = answer.as_json()
-                    document["notice"] = "; ".join(filter(None, (document["notice"], event.notice)))
-                    yield turns.answered_html(document, event.id), bool(event.id)
+                    notice = "; ".join(filter(None, (answer.notice, event.notice)))
+                    yield "" if event.id else turns.answered_html(answer.as_json() | {"notice": notice}, 0)
                     return
                 drawn = time.monotonic()
-                yield turns.writing_html(question, text, passages, doing), False
+                yield turns.writing_html(question, text, passages, doing)
 
     def stopped(self, conversation: int | None, request: gr.Request) -> tuple[Any, ...]:
         """The answer was stopped: show what was written until then, once it is in the journal."""
@@ -300,7 +291,7 @@ class AskTab:
 
     def _hood(self, kept: Kept, made: dict[str, Any]) -> str:
         if not made:
-            return '<section class="source empty"><p>How this answer came about was not kept.</p></section>'
+            return empty("How this answer came about was not kept.")
         shelf = self._desk.shelf
         return hood_html(kept, made, shelf.embedder, shelf.view())
 

@@ -8,7 +8,7 @@ import gradio as gr
 from assistant.items import CLOZE, EXPLAIN, FLASHCARD, MCQ, ORDERING, SHORT, TRUE_FALSE, Item
 from assistant.review import GOOD, RATINGS
 from ui.web.parts import BESIDE, KEYS
-from ui.web.render import escaped, failed
+from ui.web.render import empty, escaped, failed
 from ui.web.round import Round
 
 TYPED = {SHORT, CLOZE, EXPLAIN, ORDERING}
@@ -24,17 +24,17 @@ HINTS = {
 class Card:
     """Where a question stands: the card, the box beneath it for what is typed, and the passage beside it."""
 
-    def __init__(self, name: str, start: Callable[[], None], empty: str, side: str) -> None:
+    def __init__(self, name: str, start: Callable[[], None], nothing: str, side: str) -> None:
         """Lay it out.
 
         Args:
             name: Of its tab, for the page.
             start: Lays out what stands above the card.
-            empty: What the card says where no question is.
+            nothing: What the card says where no question is.
             side: What stands beside it where no passage is.
         """
-        self._empty = _note("question", empty)
-        self.nothing = _note("source", side)
+        self._empty = empty(nothing, "question")
+        self.nothing = empty(side)
         """What stands beside the card where no passage is."""
         with gr.Row(elem_classes="questions"):
             with gr.Column(scale=3):
@@ -51,7 +51,7 @@ class Card:
 
     def empty(self, told: str = "") -> dict[Any, Any]:
         """Show that there is no question, or a few words."""
-        return self.plain(_note("question", told) if told else self._empty) | {self.side: self.nothing}
+        return self.plain(empty(told, "question") if told else self._empty) | {self.side: self.nothing}
 
     def doing(self, what: str) -> dict[Any, Any]:
         """Show what is going on before the first question."""
@@ -71,10 +71,6 @@ class Card:
             self.side: self.nothing,
             self.step: step,
         }
-
-
-def _note(kind: str, text: str) -> str:
-    return f'<section class="{kind} empty"><p>{escaped(text)}</p></section>'
 
 
 def question_html(item: Item, number: int, step: int, told: str = "") -> str:

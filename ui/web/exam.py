@@ -14,9 +14,9 @@ from assistant.errors import BlueprintRejected, ExamOver, NoExam
 from assistant.exam import Exam, Miss, Part, Result
 from ingest.errors import StudyError
 from ui.plan import opened
-from ui.web.card import Card, question_html
+from ui.web.card import Card, cited, question_html
 from ui.web.desk import Desk
-from ui.web.parts import CLICKS, Event, drawn, first_sync, learner_of
+from ui.web.parts import CLICKS, QUIET, Event, drawn, first_sync, learner_of
 from ui.web.render import escaped, failed, remark
 from ui.web.source import source_html
 
@@ -32,7 +32,6 @@ _EMPTY = (
     "what you miss comes back in Review."
 )
 _SIDE = "After the exam, the passages behind your misses open here."
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass
@@ -58,19 +57,19 @@ class ExamTab:
         with gr.Accordion("Exams that you took", open=False):
             self.past = gr.HTML(elem_id="exams", js_on_load=CLICKS)
         self.shown = [*self.card.shown, self.again, self.past]
-        self.plan.input(self.usual, [self.plan], [self.count, self.minutes], **_QUIET)
-        self.count.input(self.proportion, [self.plan, self.count], [self.minutes], **_QUIET)
-        self.go.click(self.start, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
-        self.again.click(self.resume, None, self.shown, **_QUIET)
-        self.card.html.select(self.pressed, None, self.shown, **_QUIET)
-        self.card.html.submit(self.another, [self.plan, self.count, self.minutes], self.shown, **_QUIET)
-        self.past.select(self.opened, None, self.shown, **_QUIET)
+        self.plan.input(self.usual, [self.plan], [self.count, self.minutes], **QUIET)
+        self.count.input(self.proportion, [self.plan, self.count], [self.minutes], **QUIET)
+        self.go.click(self.start, [self.plan, self.count, self.minutes], self.shown, **QUIET)
+        self.again.click(self.resume, None, self.shown, **QUIET)
+        self.card.html.select(self.pressed, None, self.shown, **QUIET)
+        self.card.html.submit(self.another, [self.plan, self.count, self.minutes], self.shown, **QUIET)
+        self.past.select(self.opened, None, self.shown, **QUIET)
         gr.on(
             [self.card.box.submit, self.card.give.click],
             self.typed,
             [self.card.box, self.card.step],
             self.shown,
-            **_QUIET,
+            **QUIET,
         )
 
     def _lay_start(self) -> None:
@@ -304,10 +303,10 @@ class ExamTab:
 
     def _passage(self, exam: Exam, number: int, learner: str) -> str:
         """Return the passage behind a miss."""
-        miss = next((one for one in exam.result().misses if one.number == number), None)
-        if miss is None or not exam.over:
+        if not exam.over or number not in [miss.number for miss in exam.result().misses]:
             return self.card.nothing
-        return drawn(self._desk, learner, lambda: source_html(self._desk.shelf, _cited(miss, exam)))
+        item = exam.questions[number - 1].item
+        return drawn(self._desk, learner, lambda: source_html(self._desk.shelf, cited(item)))
 
 
 def clock(seconds: float) -> str:
@@ -399,9 +398,3 @@ def _miss(miss: Miss) -> str:
         f'<li><button type="button" class="link" data-do="miss" data-n="{miss.number}">{escaped(miss.question)}'
         f"</button><br><small>{said}; right: {escaped(miss.answer)}</small>{after_all}</li>"
     )
-
-
-def _cited(miss: Miss, exam: Exam) -> dict[str, Any]:
-    version = exam.questions[miss.number - 1].item.evidence.version
-    names = ("path", "locator", "quote", "start", "end")
-    return {name: getattr(miss, name) for name in names} | {"text": miss.quote, "heading": "", "version": version}

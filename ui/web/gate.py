@@ -158,8 +158,7 @@ class Gate:
         session = self._sessions.get(key)
         if session is None:
             return ""
-        idle, old = now - session.seen > self._idle, now - session.began > LONGEST
-        if idle or old or hashes.get(session.learner) != session.hash:
+        if self._is_over(session, now) or hashes.get(session.learner) != session.hash:
             self._sessions.pop(key, None)
             return ""
         if busy:
@@ -205,9 +204,10 @@ class Gate:
         await _go(send, "/login", _cookie(scope, "", 0))
 
     def _forget_old(self, now: float) -> None:
-        old = [key for key, one in self._sessions.items() if now - one.seen > self._idle or now - one.began > LONGEST]
-        for key in old:
-            del self._sessions[key]
+        self._sessions = {key: one for key, one in self._sessions.items() if not self._is_over(one, now)}
+
+    def _is_over(self, session: _Session, now: float) -> bool:
+        return now - session.seen > self._idle or now - session.began > LONGEST
 
 
 def _digest(token: str) -> str:

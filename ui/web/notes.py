@@ -16,8 +16,8 @@ from ui.show import counted
 from ui.trash import Trash, Trashed
 from ui.upload import Uploaded, take
 from ui.web.desk import Desk
-from ui.web.parts import CLICKS, FOLDERS, LOOK, Event
-from ui.web.render import escaped, failed, remark
+from ui.web.parts import CLICKS, FOLDERS, LOOK, QUIET, Event
+from ui.web.render import empty, escaped, failed, remark
 from ui.web.source import note_html
 from ui.web.syncs import Syncing
 
@@ -34,7 +34,7 @@ _ADVICE = {
     "failed": "open it in its own program and save it again, or save it as PDF",
     "empty": "nothing to do: there is no text in it",
 }
-_READ = '<section class="source empty"><p>Press a note to read it here, as its citations see it.</p></section>'
+_READ = empty("Press a note to read it here, as its citations see it.")
 
 
 class NotesTab:
@@ -78,19 +78,18 @@ class NotesTab:
             self.uploaded = gr.HTML(elem_id="uploaded")
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view = [self.seen, self.progress, self.tree, self.trash, self.nights, self.course]
-        self.progress.select(lambda: self.start(remove_many=True), None, [self.progress], **quiet)
-        self.progress.submit(self.look, [self.seen], view, **quiet)
-        self.sync.click(lambda: self.start(), None, [self.progress], **quiet)
-        self.again.click(lambda: self.start(fresh=True), None, [self.progress], **quiet)
-        self.files.upload(self.upload, [self.files, self.course], [self.files, self.uploaded, self.progress], **quiet)
+        self.progress.select(lambda: self.start(remove_many=True), None, [self.progress], **QUIET)
+        self.progress.submit(self.look, [self.seen], view, **QUIET)
+        self.sync.click(lambda: self.start(), None, [self.progress], **QUIET)
+        self.again.click(lambda: self.start(fresh=True), None, [self.progress], **QUIET)
+        self.files.upload(self.upload, [self.files, self.course], [self.files, self.uploaded, self.progress], **QUIET)
         one = [self.note, self.chosen, self.note_tools, self.sure]
-        self.tree.select(self.read, None, one, **quiet)
-        self.delete.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, one[2:], **quiet)
-        self.no.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, one[2:], **quiet)
-        self.yes.click(self.remove, [self.chosen], [*one, self.trash, self.progress], **quiet)
-        self.trash.select(self.restore, None, [self.trash, self.progress], **quiet)
+        self.tree.select(self.read, None, one, **QUIET)
+        self.delete.click(lambda: (gr.update(visible=False), gr.update(visible=True)), None, one[2:], **QUIET)
+        self.no.click(lambda: (gr.update(visible=True), gr.update(visible=False)), None, one[2:], **QUIET)
+        self.yes.click(self.remove, [self.chosen], [*one, self.trash, self.progress], **QUIET)
+        self.trash.select(self.restore, None, [self.trash, self.progress], **QUIET)
 
     def load(self) -> tuple[Any, ...]:
         """Show the folder: for `seen` and all that `look` gives."""
@@ -161,8 +160,7 @@ class NotesTab:
         except (StudyError, OSError) as error:
             told, progress = str(error), gr.skip()
         hidden = gr.update(visible=False)
-        panel = f'<section class="source empty"><p>{escaped(told)}</p></section>'
-        return panel, "", hidden, hidden, trash_html(trash.listed()), progress
+        return empty(told), "", hidden, hidden, trash_html(trash.listed()), progress
 
     def restore(self, event: gr.EventData) -> tuple[Any, ...]:
         """Bring a note back, and sync."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ui.web.desk import Desk
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Of every event: it draws no veil over the page, and is no function that can be called by name."""
 WAIT = 0.5
 """Seconds between two looks at the first sync."""
 

@@ -16,12 +16,12 @@ from ui.cert import certify, offered
 from ui.log import markdown_of, progress_of
 from ui.plan import opened, rules_alone
 from ui.web.desk import Desk
-from ui.web.parts import CLICKS, REVEAL, Event, drawn, first_sync, learner_of
+from ui.web.parts import CLICKS, QUIET, REVEAL, Event, drawn, first_sync, learner_of
 from ui.web.plan_page import certificates_html, plan_html
-from ui.web.render import answer_html, escaped, failed
+from ui.web.render import answer_html, empty, escaped, failed
 from ui.web.source import note_html
 
-_SIDE = '<section class="source empty"><p>What you are to read opens here.</p></section>'
+_SIDE = empty("What you are to read opens here.")
 _LOG = '<p><button type="button" class="button" data-do="week">Write it</button></p>'
 _ID = re.compile(r"\W+")
 TABS = {"quiz": "quiz", "review": "review", "add": "notes-tab"}
@@ -42,12 +42,11 @@ class PlanTab:
                 self.certificates = gr.HTML(elem_id="certificates", js_on_load=CLICKS)
                 with gr.Accordion("The week’s log", open=False):
                     self.log = gr.HTML(_LOG, elem_id="week", js_on_load=CLICKS)
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.outputs = [self.name, self.page, self.certificates]
-        self.name.input(self.shown, [self.name], [self.page], **quiet)
-        self.page.select(self.pressed, [self.name], [self.page, self.side, self.certificates], **quiet)
-        self.certificates.select(self.certified, None, [self.certificates], **quiet)
-        self.log.select(self.week, None, [self.log], **quiet)
+        self.name.input(self.shown, [self.name], [self.page], **QUIET)
+        self.page.select(self.pressed, [self.name], [self.page, self.side, self.certificates], **QUIET)
+        self.certificates.select(self.certified, None, [self.certificates], **QUIET)
+        self.log.select(self.week, None, [self.log], **QUIET)
 
     def load(self, name: str | None, request: gr.Request) -> Any:
         """Show the plan that was chosen, else the first that was begun; yield what is to be seen meanwhile."""

@@ -15,7 +15,7 @@ from ui.review import active_in, due_and_later
 from ui.web.ask import EVERYWHERE
 from ui.web.card import Card, cited, ended_html, graded_html, question_html
 from ui.web.desk import Desk
-from ui.web.parts import Event, drawn, first_sync, learner_of
+from ui.web.parts import QUIET, Event, drawn, first_sync, learner_of
 from ui.web.render import escaped, failed, remark, sentence
 from ui.web.round import Round, Rounds, Supply
 from ui.web.source import source_html
@@ -29,7 +29,6 @@ MOST = 100
 """Questions of a quiz."""
 _SIDE = "After each answer, the passage that bears it out stands here."
 _END = '<p class="rate"><button type="button" class="button" data-do="end" data-step="{step}">End here</button></p>'
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class Questions:
@@ -49,8 +48,8 @@ class Questions:
         self.card = Card(source, start, empty, _SIDE)
         self.shown = self.card.shown
         given = [self.card.box, self.card.step]
-        gr.on([self.card.box.submit, self.card.give.click], self._typed, given, self.shown, **_QUIET)
-        self.card.html.select(self._pressed, None, self.shown, **_QUIET)
+        gr.on([self.card.box.submit, self.card.give.click], self._typed, given, self.shown, **QUIET)
+        self.card.html.select(self._pressed, None, self.shown, **QUIET)
 
     def begin(
         self, learner: str, choose: "Callable[[Reviews, Model | None, Failing], Iterator[Made]]"
@@ -193,7 +192,7 @@ class QuizTab:
         )
         self.shown = self.questions.shown
         self.asked_for = [self.topic, self.course, self.count]
-        gr.on([self.go.click, self.topic.submit], self.start, self.asked_for, self.shown, **_QUIET)
+        gr.on([self.go.click, self.topic.submit], self.start, self.asked_for, self.shown, **QUIET)
 
     def _lay_start(self) -> None:
         """A topic, a course, how many."""
@@ -263,8 +262,8 @@ class ReviewTab:
         )
         self.shown = self.questions.shown
         self.counted = [tab, self.due]
-        self.go.click(self.start, None, self.shown, **_QUIET)
-        self.questions.card.html.change(self.count, None, self.counted, **_QUIET)
+        self.go.click(self.start, None, self.shown, **QUIET)
+        self.questions.card.html.change(self.count, None, self.counted, **QUIET)
 
     def _lay_start(self) -> None:
         """How many are due."""

@@ -46,6 +46,11 @@ def remark(text: str) -> str:
     return f'<p class="remark">{escaped(text)}</p>'
 
 
+def empty(text: str, kind: str = "source") -> str:
+    """Return a panel in which nothing is but a few words; `kind`: source or question."""
+    return f'<section class="{kind} empty"><p>{escaped(text)}</p></section>'
+
+
 def sentence(text: str) -> str:
     """Return text with a capital at its beginning; an address at its beginning stays as it is."""
     return text if "://" in text.split(" ", 1)[0] else text[:1].upper() + text[1:]

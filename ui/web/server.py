@@ -51,10 +51,15 @@ def listen(settings: UiSettings) -> socket.socket:
     return listening
 
 
+def reachable(listening: socket.socket) -> tuple[str, int]:
+    """Return host and port at which this machine reaches a socket that listens."""
+    host, port = listening.getsockname()[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
 def address_of(listening: socket.socket) -> str:
     """Return the address to open in a browser."""
-    host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host, port = reachable(listening)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -176,8 +181,7 @@ class Service:
 
     def _show(self) -> None:
         with contextlib.suppress(OSError):  # then terminals answer by themselves
-            host, port = self._socket.getsockname()[:2]
-            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+            host, port = reachable(self._socket)
             self._present.enter_context(present(self._as_set, self.url, host, port, self.desk.shelf.notes))
 
     def _failed(self, error: BaseException) -> None:
