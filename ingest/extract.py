@@ -10,7 +10,6 @@ of <span>: 176 s), so each runs in a child process with limits.
 
 import codecs
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from ingest.errors import Unreadable
 from ingest.read import Document
 from ingest.read.compose import raised
-from ingest.read.worker import Workers
+from ingest.read.worker import Workers, inherited
 
 SECONDS = 15
 """Longest time that trafilatura gets."""
@@ -29,9 +28,7 @@ _ENOUGH = 0.8
 """Share of the reader's words that trafilatura must have kept; what it drops beyond boilerplate is text."""
 _ENOUGH_SOLID = 0.97
 """The same for the words of code and tables, which are never boilerplate, in code and tables."""
-_MEMORY = 1 << 30
 _BOM = b"\xef\xbb\xbf"
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 _WORD = re.compile(r"\w+")
 _TARGET = re.compile(r"\]\([^)\s]*\)")
 _FENCE = re.compile(r"(^```.*?^```[^\S\n]*$)", re.MULTILINE | re.DOTALL)
@@ -86,8 +83,7 @@ def _as_utf8(data: bytes, charset: str) -> bytes:
 
 def _by_trafilatura(data: bytes, address: str) -> str:
     """Return a page's Markdown, tidied; empty where trafilatura finds nothing, fails or takes too long."""
-    environ = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    environ = inherited() | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "ingest.extract", address],
@@ -160,12 +156,10 @@ def _pieces(document: Document) -> Iterator[str]:
 
 def main() -> None:
     """Read a page's HTML on stdin; print its Markdown as JSON."""
-    from ingest.read.child import die_with_parent
+    from ingest.read.child import die_with_parent, limit_memory
 
     die_with_parent()
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    limit_memory()
     import trafilatura
 
     data = sys.stdin.buffer.read()

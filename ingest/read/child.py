@@ -47,7 +47,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # what libraries print goes nowhere
         os.dup2(nowhere, stream)
-    _limit_memory()
+    limit_memory()
     try:
         while line := requests.readline():
             request = json.loads(line)
@@ -60,7 +60,8 @@ def main() -> None:
         os._exit(OUT_OF_MEMORY)
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
+    """Let this process have no more than MEMORY, and leave no core file."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

@@ -48,6 +48,11 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TESSDATA_PREFIX", "T
 """Variables that a child gets: no key and no token comes near a hostile file."""
 
 
+def inherited() -> dict[str, str]:
+    """Return the variables that a child which reads what others wrote may have."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
 class _Died(Exception):
     """A child ended before its answer did; says why."""
 
@@ -66,8 +71,7 @@ class Workers:
             environ: Variables that the children get beside their few.
             package: Where the readers' modules are; elsewhere in tests.
         """
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environ = inherited | {OCR: ocr} | dict(environ or {})
+        environ = inherited() | {OCR: ocr} | dict(environ or {})
         root = str(Path(__file__).resolve().parents[2])
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environ.get("PYTHONPATH"))))
         self._package = package
