@@ -99,6 +99,7 @@ def test_what_stands_in_a_plain_form_is_taken(text: str, fact: tuple[str, str, s
 @pytest.mark.parametrize(
     "text",
     [
+        # what leans on its surroundings
         "It is a group of 32 threads that run together on one processor.",
         "This **warp** is a thing of the kind that was described above in the list.",
         "**Prefill** is the phase described above, in which these prompts are read.",
@@ -107,15 +108,7 @@ def test_what_stands_in_a_plain_form_is_taken(text: str, fact: tuple[str, str, s
         "Suppose an A100 has 108 SMs and each SM runs 4 warps at the same time.",
         "## **Warp** is a heading that looks like a sentence of the notes.",
         "```\n**Warp** is a group of 32 threads that run together.\n```",
-    ],
-)
-def test_what_leans_on_its_surroundings_is_left(text: str) -> None:
-    assert said(f"# Notes\n\n{text}\n") == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
+        # praise and advice
         "Appraisal is an active area of research and practice of the field. Appraisal, appraisal.",
         "A vision is an important part of what a team needs in order to move.",
         "**Step one**: Clean the data and look at the columns of the table.",
@@ -123,7 +116,7 @@ def test_what_leans_on_its_surroundings_is_left(text: str) -> None:
         "A significant trigger is the feeling of being treated unfairly by others.",
     ],
 )
-def test_praise_and_advice_are_no_definitions(text: str) -> None:
+def test_what_leans_on_its_surroundings_praises_or_advises_is_no_definition(text: str) -> None:
     assert said(f"# Notes\n\n{text}\n") == []
 
 

@@ -94,6 +94,16 @@ def _dataset(name: str) -> dict[str, Any]:
     return {"id": "d1", "name": name, "metadata": {}, "projectId": "p1", "createdAt": NOW, "updatedAt": NOW}
 
 
+def sending(folder: Path, host: str = "http://127.0.0.1:9") -> IngestSettings:
+    """Settings with which runs are sent; by default to a host that nobody is at."""
+    return IngestSettings(
+        home=folder / "home",
+        langfuse_public_key="pk-lf-1",
+        langfuse_secret_key=SecretStr("sk-lf-1"),
+        langfuse_host=host,
+    )
+
+
 def a_run(folder: Path) -> tuple[Run, list[Row]]:
     cases = folder / "gold" / "queries.jsonl"
     cases.parent.mkdir()
@@ -114,12 +124,7 @@ def test_a_run_arrives_as_an_experiment_over_its_cases(tmp_path: Path) -> None:
     server = FakeLangfuse()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    settings = IngestSettings(
-        home=tmp_path / "home",
-        langfuse_public_key="pk-lf-1",
-        langfuse_secret_key=SecretStr("sk-lf-1"),
-        langfuse_host=server.url,
-    )
+    settings = sending(tmp_path, server.url)
     try:
         run, rows = a_run(tmp_path)
         assert publish(settings, run, rows) == 1
@@ -143,12 +148,7 @@ def test_a_run_arrives_as_an_experiment_over_its_cases(tmp_path: Path) -> None:
 
 
 def test_quiz_items_and_notes_have_a_dataset_of_their_own(tmp_path: Path) -> None:
-    settings = IngestSettings(
-        home=tmp_path / "home",
-        langfuse_public_key="pk-lf-1",
-        langfuse_secret_key=SecretStr("sk-lf-1"),
-        langfuse_host="http://127.0.0.1:9",
-    )
+    settings = sending(tmp_path)
     run, _ = a_run(tmp_path)
     rows = [Row("quiz", "i1", "What is FSDP?", ("mcq",), {"accepted": 1.0}, {}, {"answer": "sharding"}, trace="t1")]
     assert publish(settings, replace(run, scores=summarise(rows)), rows) == 1
@@ -169,12 +169,7 @@ def test_without_langfuse_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_where_langfuse_is_gone_the_run_waits(tmp_path: Path) -> None:
-    settings = IngestSettings(
-        home=tmp_path / "home",
-        langfuse_public_key="pk-lf-1",
-        langfuse_secret_key=SecretStr("sk-lf-1"),
-        langfuse_host="http://127.0.0.1:9",
-    )
+    settings = sending(tmp_path)
     run, rows = a_run(tmp_path)
     assert publish(settings, run, rows) == 1
     soon(lambda: (trace.folder_of(settings) / "failed").exists())
