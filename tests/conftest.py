@@ -1,5 +1,6 @@
 """What the tests share: no test reads the user's settings, touches the user's data or prepares the model twice."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,21 @@ def world(tmp_path: Path) -> "World":
     from tests.planned import World
 
     return World(tmp_path)
+
+
+@pytest.fixture
+def zoo(settings: AssistantSettings, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three notes in corpus/ and four questions, and the settings in the environment."""
+    from tests.scored import CASES, NOTES
+
+    monkeypatch.setenv("STUDY_HOME", str(settings.home))
+    folder = settings.home.parent / "set"
+    for name, text in NOTES.items():
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "queries.jsonl").write_text("".join(json.dumps(case) + "\n" for case in CASES))
+    return folder
 
 
 @pytest.fixture(scope="session")
