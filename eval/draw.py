@@ -28,14 +28,13 @@ _STYLE: Any = {
 
 
 def trend(title: str, when: Sequence[str], scores: Sequence[Estimate]) -> str:
-    """Return a score over runs, each with its interval, oldest first."""
+    """Return a score over two runs or more, each with its interval, oldest first."""
 
     def draw(axes: "Axes") -> None:
         at = range(len(scores))
         axes.fill_between(at, [one.low for one in scores], [one.high for one in scores], color=_BLUE, alpha=0.25, lw=0)
         axes.plot(at, [one.value for one in scores], "o-", color=_BLUE, ms=4)
-        axes.set_xticks([0, len(scores) - 1] if len(scores) > 1 else [0])
-        axes.set_xticklabels([when[0], when[-1]] if len(scores) > 1 else [when[0]], ha="center")
+        axes.set_xticks([0, len(scores) - 1], [when[0], when[-1]])
         axes.set_title(title, fontsize=11, loc="left")
         axes.margins(x=0.15)
 
