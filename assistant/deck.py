@@ -54,15 +54,15 @@ def write_anki(items: Iterable[Item], to: Path, name: str, notes: Path) -> None:
     model = genanki.Model(MODEL_ID, "Study item", fields=fields, templates=templates)
     deck = genanki.Deck((1 << 30) + int(hashlib.sha256(name.encode()).hexdigest()[:7], 16), name)
     for item in items:
-        question = html.escape(item.question)
+        question = _for_anki(item.question)
         if item.options:
-            question += "<ol>" + "".join(f"<li>{html.escape(option)}</li>" for option in item.options) + "</ol>"
+            question += "<ol>" + "".join(f"<li>{_for_anki(option)}</li>" for option in item.options) + "</ol>"
         place, source = item.evidence, ""
         if place.path:
-            told = html.escape(f"{place.path}, {place.locator}")
+            told = _for_anki(f"{place.path}, {place.locator}")
             source = f'<a href="{html.escape((notes / place.path).as_uri())}">{told}</a>'
-        why = html.escape(plain(place.quote) or item.explanation)
-        told_fields = [question, html.escape(_told(item)), why, source, item.id]
+        why = _for_anki(plain(place.quote) or item.explanation)
+        told_fields = [question, _for_anki(_told(item)), why, source, item.id]
         deck.add_note(genanki.Note(model, told_fields, tags=_tags(item), guid=item.id))
     now = time.time()
     with TemporaryDirectory() as folder:  # genanki's own way leaves a copy behind
@@ -71,6 +71,11 @@ def write_anki(items: Iterable[Item], to: Path, name: str, notes: Path) -> None:
         with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as package:
             package.write(Path(folder) / "collection.anki2", "collection.anki2")
             package.writestr("media", "{}")
+
+
+def _for_anki(text: str) -> str:
+    """Return text as HTML in which Anki finds no sound to play and no LaTeX to run."""
+    return re.sub(r"\[(?=sound:|anki:|latex\]|\$)", "&#91;", html.escape(text))
 
 
 def _told(item: Item) -> str:
@@ -92,10 +97,15 @@ def to_csv(items: Iterable[Item]) -> str:
     rows.writerow(_NAMES)
     for item in items:
         place = item.evidence
-        options, accepted = "\n".join(item.options), "\n".join(item.accepted)
-        row = [item.id, item.kind, item.question, options, item.answer, accepted, item.explanation, item.objective]
+        options, accepted = ("\n".join(map(_line, some)) for some in (item.options, item.accepted))
+        answer = _line(item.answer) if item.options else item.answer
+        row = [item.id, item.kind, item.question, options, answer, accepted, item.explanation, item.objective]
         rows.writerow([_inert(cell) for cell in [*row, place.path, place.locator, place.quote]])
     return out.getvalue()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _inert(cell: str) -> str:
@@ -110,19 +120,25 @@ def to_gift(items: Iterable[Item]) -> str:
 
 def _gift(item: Item) -> str:
     why = _escaped(" ".join(filter(None, (item.explanation, item.evidence.path))))
-    asked, right = _escaped(item.question), [_escaped(one) for one in (item.answer, *item.accepted)]
+    asked, right = _escaped(item.question), (item.answer, *item.accepted)
     if item.kind == MCQ:
-        answers = "".join(f"\n\t{'=' if option == item.answer else '~'}{_escaped(option)}" for option in item.options)
+        answers = "".join(_choice(option, right=option == item.answer) for option in item.options)
     elif item.kind == TRUE_FALSE:
         answers = "T" if item.answer == "true" else "F"
-    elif item.kind in (SHORT, CLOZE):
-        answers = "".join(f"\n\t={one}" for one in right)
+    elif item.kind in (SHORT, CLOZE) and not any("->" in one for one in right):  # GIFT has them matched
+        answers = "".join(_choice(one, right=True) for one in right)
     else:
         listed = "".join(f"\n{n}. {option}" for n, option in enumerate(item.options, start=1))
-        asked, answers, why = asked + _escaped(listed), "", _escaped(_told(item)) + (f" – {why}" if why else "")
+        asked, answers, why = asked + _escaped(listed), "", _escaped(_line(_told(item))) + (f"\\n{why}" if why else "")
     body = f"{{{answers}\n\t####{why}\n}}"
-    told = asked.replace(BLANK, body, 1) if item.kind == CLOZE else f"{asked} {body}"
-    return f"// kind: {item.kind}\n::{item.id}::{told}\n"
+    told = asked.replace(BLANK, body, 1) if item.kind == CLOZE and answers else f"{asked} {body}"
+    return f"// kind: {item.kind}\n::{item.id}::[plain]{told}\n"
+
+
+def _choice(answer: str, *, right: bool) -> str:
+    """Return an answer with its mark; one that begins like a weight is given a weight."""
+    weight = ("%100%" if right else "%0%") if answer.startswith("%") else ""
+    return f"\n\t{'=' if right else '~'}{weight}{_escaped(answer)}"
 
 
 def _escaped(text: str) -> str:
@@ -180,15 +196,20 @@ def _qti(item: Item) -> str:
         body = f'<rubricBlock view="scorer">{told_points}</rubricBlock>'
         body += f"<extendedTextInteraction {to_answer}</extendedTextInteraction>"
     values = "".join(f"<value>{escape(one)}</value>" for one in right)
-    return (
+    return _NOT_IN_XML.sub(
+        "",
         f'<?xml version="1.0" encoding="UTF-8"?>\n<assessmentItem xmlns="{_QTI}" identifier="i{item.id}" '
         f'title={quoteattr(item.question[:60])} adaptive="false" timeDependent="false">'
         f'<responseDeclaration identifier="RESPONSE" cardinality="{cardinality}" baseType="{base}">'
         f"{f'<correctResponse>{values}</correctResponse>' if right else ''}{mapping}</responseDeclaration>"
         '<outcomeDeclaration identifier="SCORE" cardinality="single" baseType="float"/>'
         f"<itemBody>{body}</itemBody>{f'<responseProcessing template={quoteattr(template)}/>' if template else ''}"
-        "</assessmentItem>"
+        "</assessmentItem>",
     )
+
+
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML 1.0 document may hold."""
 
 
 # ---------------------------------------------------------------------------------------------------------- in
@@ -206,10 +227,11 @@ def read(path: Path) -> list[Item]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DeckUnreadable(path, "it is not UTF-8 text") from error
-    source = f"imported from {path.name}"
-    if path.suffix.lower() == ".gift" or re.search(r"^::", text, re.MULTILINE):
+    source, suffix = f"imported from {path.name}", path.suffix.lower()
+    sure = suffix == ".csv"  # else what its words look like decides
+    if suffix == ".gift" or (not sure and re.search(r"^::", text, re.MULTILINE)):
         found = list(_from_gift(text, source))
-    elif re.match(r"#[^:\n]+:", text) or _is_tabbed(text):
+    elif re.match(r"#[^:\n]+:", text) or (not sure and _is_tabbed(text)):
         found = list(_from_anki(text, source))
     else:
         found = list(_from_csv(text, source))
@@ -256,14 +278,16 @@ def _from_csv(text: str, source: str) -> Iterator[Item]:
 
 def _from_anki(text: str, source: str) -> Iterator[Item]:
     """Yield the notes of Anki's 'Notes in Plain Text': '#separator:tab', '#html:true', '#tags column:3', then rows."""
-    settings = dict(re.findall(r"^#([^:\n]+):(.*)$", text, re.MULTILINE))
-    body = "\n".join(line for line in text.split("\n") if not re.match(r"#[^:\n]+:", line))
+    head = re.match(r"(?:#[^:\n]+:.*\n?)*", text)
+    settings = dict(re.findall(r"^#([^:\n]+):(.*)$", head[0], re.MULTILINE)) if head else {}
+    body = text[head.end() :] if head else text
+    shown = _line if settings.get("html", "").strip() == "false" else _text
     named = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " ", "pipe": "|", "colon": ":"}
     separator = str(settings.get("separator", "tab")).strip()
     separator = named.get(separator.lower(), separator or "\t")
     aside = {int(value) - 1 for name, value in settings.items() if name.endswith(" column") and value.strip().isdigit()}
     for row in csv.reader(io.StringIO(body), delimiter=separator[:1]):
-        fields = [_text(cell) for n, cell in enumerate(row) if n not in aside]
+        fields = [shown(cell) for n, cell in enumerate(row) if n not in aside]
         if not fields or not fields[0]:
             continue
         blanks = re.findall(r"\{\{c\d+::(.*?)(?:::.*?)?\}\}", fields[0])
@@ -307,34 +331,36 @@ def _from_gift(text: str, source: str) -> Iterator[Item]:
         before = re.sub(r"^\s*\[(?:html|markdown|plain|moodle)\]", "", before)
         after = block[answers.end() :].strip()
         said, _, why = answers[1].partition("####")
-        item = _gift_item(_unescaped(before), _unescaped(after), said.strip(), _unescaped(why), source)
-        if item is not None:
-            yield item
+        if said.strip():
+            yield _gift_item(_unescaped(before), _unescaped(after), said.strip(), _unescaped(why), source)
+            continue
+        parts = re.match(r"((?:\\[^n]|[^\\])*)(.*)", why, re.DOTALL)  # as `to_gift` writes what GIFT has no form for
+        answer, why = map(_unescaped, parts.groups()) if parts else ("", "")
+        if answer and before.strip():
+            yield Item(FLASHCARD, _unescaped(f"{before} {after}"), answer, _NOWHERE, explanation=why, made_by=source)
 
 
-def _gift_item(before: str, after: str, said: str, why: str, source: str) -> Item | None:
+def _gift_item(before: str, after: str, said: str, why: str, source: str) -> Item:
     asked = f"{before} {BLANK} {after}".replace(" .", ".") if after else before
     kind = CLOZE if after else SHORT
     if re.fullmatch(r"T(?:RUE)?|F(?:ALSE)?", said.split("#")[0].strip(), re.IGNORECASE):
         answer = "true" if said.strip()[0] in "Tt" else "false"
         return Item(TRUE_FALSE, before, answer, _NOWHERE, explanation=why, made_by=source)
-    if not said:
-        answer, _, why = why.partition(" – ")  # as `gift` writes what GIFT has no form for
-        return Item(FLASHCARD, before, answer, _NOWHERE, explanation=why, made_by=source) if answer and before else None
     if said.startswith("#"):
-        number = re.match(r"#\s*=?\s*(-?\d+(?:\.\d+)?)", said)
-        return Item(kind, asked, str(number[1]), _NOWHERE, explanation=why, made_by=source) if number else None
+        number = re.match(r"#\s*=?\s*(-?\d+(?:\.\d+)?)(?!\d*\.\.)", said)
+        if number is None:
+            return Item("range of numbers", before, said, _NOWHERE, made_by=source)  # left out, and told
+        return Item(kind, asked, str(number[1]), _NOWHERE, explanation=why, made_by=source)
     parts = [
-        (mark, _unescaped(re.split(r"(?<!\\)#", one)[0]))
-        for mark, one in re.findall(r"(?<!\\)([=~])((?:\\.|[^\\=~])*)", said, re.DOTALL)
+        (mark, float(weight or (100 if mark == "=" else 0)), _unescaped(re.split(r"(?<!\\)#", one)[0]))
+        for mark, weight, one in re.findall(r"(?<!\\)([=~])\s*(?:%(-?[\d.]+)%)?((?:\\.|[^\\=~])*)", said, re.DOTALL)
     ]
-    parts = [(mark, re.sub(r"^%-?[\d.]+%", "", one).strip()) for mark, one in parts]
-    right = [one for mark, one in parts if mark == "=" and one]
-    wrong = [one for mark, one in parts if mark == "~" and one]
-    if any("->" in one for one in right):
-        return Item("matching", before, said, _NOWHERE, made_by=source)  # left out by whoever reads this, and told
+    right = [one for _, weight, one in parts if weight == 100 and one]
+    wrong = [one for mark, weight, one in parts if mark == "~" and weight <= 0 and one]
+    if not wrong and any("->" in one for one in right):
+        return Item("matching", before, said, _NOWHERE, made_by=source)
     if not right:
-        return None
+        return Item("several right answers", before, said, _NOWHERE, made_by=source)
     if wrong:
         asked = asked.strip()
         return placed(Item(MCQ, asked, right[0], _NOWHERE, options=(right[0], *wrong), explanation=why, made_by=source))

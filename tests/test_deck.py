@@ -39,7 +39,7 @@ EVERY_KIND = [
     Item(ORDERING, "In which order does a kernel start?", "2 3 1", evidence(), options=("c", "a", "b")),
     Item(EXPLAIN, "Why is divergence slow?", "Paths run in turn.", evidence(), rubric=("paths run in turn",)),
     flashcard(),
-    Item(FLASHCARD, "What is <b>{x ~ y = z} & co: #1 \\ 2</b>?", "a & b < c", evidence()),
+    Item(FLASHCARD, "What is <b>{x ~ y = z} & co: #1 \\ 2</b>?", "a & b < c [sound:a.mp3]", evidence()),
 ]
 
 
@@ -71,6 +71,7 @@ def test_the_apkg_opens_in_anki_with_the_same_cards_after_two_exports(tmp_path: 
         assert cards(collection) == first
         assert list(collection.find_cards("")) == ids
         assert [one.name for one in collection.decks.all_names_and_ids()] == ["Default", "Study: notes"]
+        assert [collection.get_card(id_).answer_av_tags() for id_ in ids] == [[]] * len(ids)  # no sound
         assert "kind::mcq" in collection.tags.all()
         assert "course::gpu" in collection.tags.all()
     finally:
@@ -95,7 +96,7 @@ def test_a_cell_is_never_a_formula() -> None:
 
 def test_gift_says_what_moodle_expects_and_comes_back(tmp_path: Path) -> None:
     text = deck.to_gift(EVERY_KIND)
-    assert f"::{choice().id}::What is a group of 32 threads called? {{" in text
+    assert f"::{choice().id}::[plain]What is a group of 32 threads called? {{" in text
     assert "\n\t=Warp" in text
     assert "\n\t~Block" in text
     assert "A {\n\t=warp\n\t=bundle" in text
@@ -117,6 +118,50 @@ def test_a_card_comes_back_from_gift_with_its_own_answer_and_its_explanation_apa
     (back,) = deck.read(file)
     assert back.answer == "a group of 32 threads that run together"
     assert back.explanation.startswith("A warp is a group: 32 threads.")
+
+
+ODD = ("a:b{c}=~#d\\e", "x\ny", "map<int> &amp; 'q'", "Größe – ß", r"\(x^2\)", "%50%", "f -> g", "# a: b", "::t::", "T")
+
+
+@pytest.mark.parametrize("name", ["odd.csv", "odd.gift"])
+@pytest.mark.parametrize("odd", ODD)
+def test_no_character_of_an_answer_is_lost_on_the_way_out_and_back(tmp_path: Path, name: str, odd: str) -> None:
+    there = evidence()
+    items = [
+        Item(MCQ, f"Which {odd}?", odd, there, options=("one", f"{odd}{odd}", "three", odd)),
+        Item(FLASHCARD, f"What is {odd}?", odd, there, explanation=odd),
+        Item(SHORT, f"Say {odd}?", odd, there),
+    ]
+    (tmp_path / name).write_text(deck.to_csv(items) if name == "odd.csv" else deck.to_gift(items), newline="")
+    found = deck.read(tmp_path / name)
+    assert [" ".join(one.answer.split()) for one in found] == [" ".join(odd.split())] * 3
+    assert found[0].answer in found[0].options
+    assert len(found[0].options) == 4
+
+
+def test_what_an_xml_file_may_not_hold_is_left_out_of_qti(tmp_path: Path) -> None:
+    deck.write_qti([Item(SHORT, "What\x00 is\x0c it?", "a\ufffe", evidence())], tmp_path / "odd.zip")
+    with zipfile.ZipFile(tmp_path / "odd.zip") as package:
+        [item] = [ElementTree.fromstring(package.read(name)) for name in package.namelist() if "items/" in name]
+    assert "What is it?" in "".join(item.itertext())
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "answer"),
+    [
+        ("#1..5", "range of numbers", "#1..5"),
+        ("#3.14:0.01", SHORT, "3.14"),
+        ("~%50%a ~%50%b ~%-100%c", "several right answers", "~%50%a ~%50%b ~%-100%c"),
+        ("=%50%Grant =Ulysses Grant", SHORT, "Ulysses Grant"),
+        ("~%100%a ~b ~c ~d", MCQ, "a"),
+    ],
+)
+def test_a_gift_answer_in_part_or_in_a_range_is_not_taken_for_a_right_one(
+    tmp_path: Path, answers: str, kind: str, answer: str
+) -> None:
+    (tmp_path / "of.gift").write_text(f"Which? {{{answers}}}\n")
+    [found] = deck.read(tmp_path / "of.gift")
+    assert (found.kind, found.answer) == (kind, answer)
 
 
 def test_gift_of_others_is_read(tmp_path: Path) -> None:
@@ -161,6 +206,15 @@ def test_ankis_text_export_is_read_without_its_marks(tmp_path: Path) -> None:
     assert [(one.kind, one.question, one.answer) for one in deck.read(path)] == [
         ("flashcard", "What is a warp?", "32 threads that run together"),
         ("cloze", "A ____ has 32 threads", "warp"),
+    ]
+
+
+def test_ankis_text_keeps_lines_that_look_like_its_head_and_words_that_look_like_html(tmp_path: Path) -> None:
+    path = tmp_path / "cards.txt"
+    path.write_text("#separator:tab\n#html:false\nmap<int>\ta map\n#include <x>: what?\ta header\n")
+    assert [(one.question, one.answer) for one in deck.read(path)] == [
+        ("map<int>", "a map"),
+        ("#include <x>: what?", "a header"),
     ]
 
 
