@@ -2,14 +2,16 @@
 
 What an item rests on is an exact quote of one version of a note. When the note has another version, the quote is
 looked for in it: found, the item moves along; not found, it is flagged and leaves review until the words that took its
-place are found to bear it out (`mend`), or it is written anew.
+place are found to bear it out (`mend`), or it is written anew. A note that is gone may have been renamed and edited at
+once: where most of its quotes stand in one that was read lately, that one is its next version.
 It follows from what is stored, not from what is told, so that a kill between a sync and this loses nothing.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from assistant import cards
@@ -26,6 +28,8 @@ from ingest.shelf import Shelf
 
 LEAST_ALIKE = 0.4
 """Share of common stems (Jaccard) above which a sentence can have taken the place of another."""
+LATELY = 200
+"""Notes that were read last, among which the one is looked for that a note which is gone became."""
 CHANGED, GONE = "its evidence changed", "its note is gone"
 
 
@@ -50,18 +54,32 @@ def refresh(items: Items, shelf: Shelf) -> Stale:
     notes = {path: note for path, note in shelf.ledger.notes().items() if note.version}
     by_version = {note.version: note for note in notes.values()}
     changes: list[tuple[str, Evidence, str, str]] = []
+
+    @cache
+    def lately() -> list[tuple[Note, str]]:
+        last = sorted(notes.values(), key=lambda note: -note.read_ns)[:LATELY]
+        return [(note, shelf.ledger.text(note.version) or "") for note in last]
+
     for path, version, all_active in sorted(items.versions()):
         current = path in notes and notes[path].version == version
         if not path or (current and all_active):
             continue
-        note = notes.get(path) or by_version.get(version)
         stored = [one for one in items.of_note(path, version) if one.state != RETIRED or one.why == GONE]
+        note = notes.get(path) or by_version.get(version) or _heir(stored, lately)
         if current:  # an edit was taken back
             stored = [one for one in stored if one.state != ACTIVE]
         changes += _of_note(stored, note, shelf, told)
     if changes:
         items.mark(changes)
     return told
+
+
+def _heir(stored: Sequence[Stored], lately: Callable[[], list[tuple[Note, str]]]) -> Note | None:
+    """Return the note in which most of the quotes stand that were asked about until now; None: there is none."""
+    quotes = [one.item.evidence.quote for one in stored if one.state != RETIRED]
+    standing = ((sum(quote in text for quote in quotes), note) for note, text in (lately() if quotes else ()))
+    count, note = max(standing, key=lambda one: one[0], default=(0, None))
+    return note if 2 * count > len(quotes) else None
 
 
 def _of_note(
@@ -81,7 +99,7 @@ def _of_note(
             changes.append((one.item.id, found, ACTIVE, ""))
         elif one.state != FLAGGED:
             told.flagged.append(one.item.id)
-            changes.append((one.item.id, one.item.evidence, FLAGGED, CHANGED))
+            changes.append((one.item.id, replace(one.item.evidence, path=note.path), FLAGGED, CHANGED))
     return changes
 
 

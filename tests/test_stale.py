@@ -117,6 +117,17 @@ def test_a_renamed_note_takes_its_items_along(shelf: Shelf, items: Items) -> Non
     assert len(items.active()) == 6
 
 
+def test_a_note_renamed_and_edited_at_once_takes_along_what_still_stands(shelf: Shelf, items: Items) -> None:
+    edit(shelf, "gpu.md", "32 threads", "64 threads")
+    (shelf.notes / "gpu.md").rename(shelf.notes / "cards.md")
+    [told] = synced(shelf)
+    assert set(told.flagged) == resting_on(items, "**warp**")
+    assert told.retired == []
+    assert sorted(item.evidence.path for item in items.active()) == ["cards.md"] * 3 + ["net.md"] * 2
+    assert mend(items, shelf).rewritten.keys() == resting_on(items, "64 threads")
+    assert not refresh(items, shelf)
+
+
 def test_a_removed_note_retires_its_items_and_its_return_revives_them(shelf: Shelf, items: Items) -> None:
     text = (shelf.notes / "net.md").read_text()
     (shelf.notes / "net.md").unlink()
