@@ -140,7 +140,7 @@ def bytes_of(root: Path, file: File, most: int) -> tuple[bytes, os.stat_result]:
                 if (before.st_dev, before.st_ino) != file.inode and not _is_inside(root, file.path, before):
                     raise Unreadable("skipped", "a link to a file outside the notes folder")
                 if before.st_size > most:
-                    raise Unreadable("skipped", too_large(most))
+                    raise Unreadable("failed", too_large(most))  # since it was listed
                 data = stream.read(most + 1)
                 after = os.fstat(descriptor)
         except OSError as error:

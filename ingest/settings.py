@@ -27,7 +27,7 @@ class IngestSettings(BaseSettings):
     """Most tokens of a chunk's own text, by the embedding model's tokenizer; 0: what the model reads best."""
 
     max_file_mb: int = Field(default=64, ge=1)
-    """Larger files are listed as skipped. MiB."""
+    """Larger files are listed as skipped; of one that has grown larger, what was read before still answers. MiB."""
 
     ocr: bool = False
     """Read scanned pages of PDFs with tesseract, where it is installed."""

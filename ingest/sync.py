@@ -149,7 +149,9 @@ class _Sync:
             if lost_drive and old:
                 self._after[file.path] = old
             elif reason := _refusal(file, most):
-                self._after[file.path] = Note(file.path, "skipped", reason)
+                grown = reason == parse.too_large(most) and old and old.version and old.size != file.size
+                row = _out_of_sight(file.path, old, reason) if grown else Note(file.path, "skipped", reason)
+                self._after[file.path] = row
             elif file.trouble:
                 self._after[file.path] = _out_of_sight(file.path, old, file.trouble)
             elif old and not self._fresh and self._is_same(file, old):

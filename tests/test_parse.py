@@ -361,6 +361,24 @@ def test_a_limit_that_is_raised_is_noticed(folder: Folder) -> None:
     assert states(sync(folder.shelf)) == {"big.md": "indexed"}
 
 
+def test_a_file_that_grew_larger_than_what_is_read_keeps_its_last_good_version(folder: Folder) -> None:
+    small = Shelf(folder.settings.model_copy(update={"max_file_mb": 1}), embedder=folder.embedder)
+    folder.write(a="one", b="two")
+    age(folder)
+    sync(small)
+    (folder.path / "a.md").write_text("words" + " " * (1 << 20))
+    for _ in range(2):
+        report = sync(small)
+        assert states(report) == {"a.md": "failed", "b.md": "unchanged"}
+        reason = "larger than 1 MiB (STUDY_MAX_FILE_MB); the version read before still answers"
+        assert reasons(report)["a.md"] == reason
+        assert folder.indexed() == {"a.md": "one", "b.md": "two"}
+        check(folder)
+    assert states(sync(folder.shelf)) == {"a.md": "indexed", "b.md": "unchanged"}
+    assert (states(sync(small))["a.md"], folder.indexed()) == ("skipped", {"b.md": "two"})  # a limit that was lowered
+    check(folder)
+
+
 def test_pages_that_are_lost_are_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def lossy(path: Path, data: bytes, **options: object) -> Document:
         return Document("page one", "T", (Block(0, 8, "text", (), "page 1"),), ("page 2: bad stream",), "a remark")
