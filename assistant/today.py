@@ -96,9 +96,9 @@ def tasks(
     left = max(0.0, minutes - gone)
     if due:
         count = min(due, max(1, int(left * 60 / seconds)))
-        took = count * seconds / 60
+        took = _minutes(count * seconds / 60)
         rest = f"; {due - count} more wait" if count < due else ""
-        found.append(Task("review", _minutes(took), f"{count} due", f"before they are forgotten{rest}", count=count))
+        found.append(Task("review", took, f"{count} due", f"before they are forgotten{rest}", count=count))
         left -= took
     begun = [phase for phase in phases if phase.state != "later"] or list(phases[:1])
     of = [one for one in standings if one.phase in {phase.id for phase in begun}]
@@ -116,20 +116,19 @@ def tasks(
         why = _why(one) + ended.get(one.phase, "")
         weak = one.right < READ_AGAIN * one.answered or (not one.answered and wanted > 0)
         reading = _reading(one, coverage, why) if weak and one.id not in read else None
-        spent: float = reading.minutes if reading else 0
+        spent = reading.minutes if reading else 0
         there = int((left - spent) * 60 / seconds)
         if there < min(wanted, 1) or spent > left or not (reading or wanted):
             continue
         if reading:
             found.append(reading)
         if wanted := min(wanted, there):
-            took = wanted * seconds / 60
-            found.append(Task("quiz", _minutes(took), one.text, why, one.id, wanted))
+            took = _minutes(wanted * seconds / 60)
+            found.append(Task("quiz", took, one.text, why, one.id, wanted))
             spent += took
         left -= spent
         focus -= 1
     marks = [mark for phase in begun for mark in phase.marks if mark.kind == "lab" and not mark.ticked]
-    left = min(left, minutes - gone - sum(task.minutes for task in found))
     if marks and left >= LEAST_LAB:
         found.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
     gaps = sorted((one for one in of if one.state == GAP), key=_most_to_win)

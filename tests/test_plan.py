@@ -121,6 +121,8 @@ def test_no_line_of_a_plan_is_wider_than_a_terminal_and_no_word_is_lost(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("--exam", "2000-01-01"), "the exam (2000-01-01) must be after the start"),
+        (("--exam", "2027-01-01", "--no-exam"), "--exam or --no-exam, not both"),
         (("--tick", "nonsense"), "my-exam has no milestone or lab nonsense; it has first-test, measure"),
         (
             ("--start", "2026-11-21", "--exam", "2026-11-20"),
@@ -135,6 +137,13 @@ def test_what_can_not_be_decided_is_said_and_nothing_is_kept(
     assert done.exit_code in (1, 2)
     assert said in done.stderr
     assert "begun" not in ask("plan").stdout
+
+
+def test_the_day_of_an_exam_can_be_taken_back(notes: AssistantSettings) -> None:
+    ask("plan", "my-exam", "--start", "2026-11-21", "--exam", "2026-11-30")
+    assert json.loads(ask("plan", "my-exam", "--json").stdout)["ends"] == "2026-11-30"
+    assert "exam on 2026-12-25" in ask("plan", "my-exam", "--no-exam").stdout
+    assert Decisions(Journal.of(notes)).of("my-exam").exam is None
 
 
 def test_a_clock_put_back_is_told_and_nothing_is_decided_by_it(notes: AssistantSettings) -> None:

@@ -139,9 +139,11 @@ def ask(*arguments: str) -> Result:
 def test_a_certificate_takes_title_and_validity_from_its_plan() -> None:
     assert ask("cert", "list").stdout == "no certificate yet; plan one: ask cert add ID --title TITLE --day DATE\n"
     assert "planned 2026-12-18" in ask("cert", "add", "nca-aiio", "--day", "2026-12-18").stdout
-    assert "valid until 2028-12-18" in ask("cert", "earn", "nca-aiio", "2026-12-18").stdout
+    assert "valid until 2026-12-18" in ask("cert", "earn", "nca-aiio", "2024-12-18").stdout
+    assert "9999-01-01 is still to come; book it" in ask("cert", "earn", "nca-aiio", "9999-01-01").stderr
+    assert "say what it is called" in ask("cert", "add", " ").stderr
     told = json.loads(ask("cert", "list", "--json").stdout)["certificates"]
-    assert [(one["id"], one["expires"]) for one in told] == [("nca-aiio", "2028-12-18")]
+    assert [(one["id"], one["expires"]) for one in told] == [("nca-aiio", "2026-12-18")]
     assert "there is no certificate cka; yours: nca-aiio" in ask("cert", "drop", "cka").stderr
     assert ask("cert", "drop", "nca-aiio").exit_code == 0
     assert json.loads(ask("cert", "list", "--json").stdout)["certificates"] == []

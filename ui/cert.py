@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 DATE = click.DateTime(["%Y-%m-%d"])
 
 
+def _named(context: click.Context, option: click.Parameter, id_: str) -> str:
+    if not id_.strip():
+        raise click.BadParameter("say what it is called, in a word: nca-aiio")
+    return id_.strip()
+
+
+ID = click.argument("id_", metavar="ID", callback=_named)
+DAY = click.argument("day", type=DATE, metavar="DAY")
+
+
 @click.group("cert")
 def cert() -> None:
     """Keep your certificates: planned, booked, earned, expiring.
@@ -32,7 +42,7 @@ def cert() -> None:
 
 
 @cert.command()
-@click.argument("id_", metavar="ID")
+@ID
 @click.option("--title", default="", help="What it is called; a plan's certificate has its title.")
 @click.option("--day", type=DATE, help="When you mean to take it.")
 def add(id_: str, title: str, day: datetime.datetime | None) -> None:
@@ -41,26 +51,28 @@ def add(id_: str, title: str, day: datetime.datetime | None) -> None:
 
 
 @cert.command()
-@click.argument("id_", metavar="ID")
-@click.argument("day", type=DATE)
+@ID
+@DAY
 def book(id_: str, day: datetime.datetime) -> None:
     """Its exam is booked for DAY."""
     _decide(id_, "booked", "", day, None)
 
 
 @cert.command()
-@click.argument("id_", metavar="ID")
-@click.argument("day", type=DATE)
+@ID
+@DAY
 @click.option("--expires", type=DATE, help="When it ends; as the plan says how long it is valid, if left out.")
 def earn(id_: str, day: datetime.datetime, expires: datetime.datetime | None) -> None:
     """It was earned on DAY."""
     if expires and expires <= day:
         raise click.UsageError("it must expire after the day on which it was earned")
+    if day.date() > datetime.date.today():
+        raise click.UsageError(f"{day.date()} is still to come; book it: ask cert book {id_} {day.date()}")
     _decide(id_, "earned", "", day, expires)
 
 
 @cert.command()
-@click.argument("id_", metavar="ID")
+@ID
 def drop(id_: str) -> None:
     """Take certificate ID off the list."""
     _, decisions = _opened()

@@ -30,6 +30,7 @@ _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "m
 @click.argument("name", default="")
 @click.option("--start", type=DATE, help="The day on which you begin, or began.")
 @click.option("--exam", type=DATE, help="The day of the exam, or by which all shall be learned.")
+@click.option("--no-exam", is_flag=True, help="The day of the exam is not fixed any more.")
 @click.option("--minutes", type=click.IntRange(1, 960), help="Minutes a day that you have, from now on.")
 @click.option("--tick", "ticks", multiple=True, metavar="MILESTONE", help="This milestone or lab is done.")
 @click.option("--untick", "unticks", multiple=True, metavar="MILESTONE", help="It is not done after all.")
@@ -42,6 +43,7 @@ def plan(
     name: str,
     start: datetime.datetime | None,
     exam: datetime.datetime | None,
+    no_exam: bool,
     minutes: int | None,
     ticks: tuple[str, ...],
     unticks: tuple[str, ...],
@@ -73,7 +75,7 @@ def plan(
     settings = opening.settings()
     journal = Journal.of(settings)
     decisions, reviews = Decisions(journal), Reviews(journal, settings)
-    changes = any((start, exam, minutes, ticks, unticks))
+    changes = any((start, exam, no_exam, minutes, ticks, unticks))
     if not clock_is_right:
         check_clock(reviews, only_look=not (study or changes))
     begun = decisions.begun()
@@ -90,14 +92,16 @@ def plan(
         if wanted not in marks:
             raise NoSuchMilestone(blueprint.id, wanted, marks)
     before = decisions.of(blueprint.id)
-    first = before.start
-    begins, ends = start.date() if start else first, exam.date() if exam else before.exam
-    if (start or exam) and begins and ends and ends <= begins:
+    begins = start.date() if start else before.start or datetime.date.today()
+    ends = exam.date() if exam else None if no_exam else before.exam
+    if exam and no_exam:
+        raise click.UsageError("--exam or --no-exam, not both")
+    if (start or exam) and ends and ends <= begins:
         raise click.UsageError(f"the exam ({ends}) must be after the start ({begins})")
-    if start or (first is None and (exam or minutes or study)):
-        decisions.start(blueprint.id, start.date() if start else datetime.date.today())
-    if exam:
-        decisions.exam(blueprint.id, exam.date())
+    if start or (before.start is None and (exam or minutes or study)):
+        decisions.start(blueprint.id, begins)
+    if ends != before.exam:
+        decisions.exam(blueprint.id, ends)
     if minutes:
         decisions.minutes(blueprint.id, minutes)
     for what in ticks:
