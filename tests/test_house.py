@@ -54,7 +54,7 @@ ONE_DOOR = {
     "genanki": {"assistant/deck.py"},
     "matplotlib": {"eval/draw.py"},
     "yaml": {"assistant/fields.py"},
-    "apscheduler": {"ui/nightly.py"},
+    "apscheduler": {"ui/schedule.py"},
     "click_default_group": {"ui/group.py"},
     "argon2": {"ui/users.py"},
     "uvicorn": {"ui/web/server.py"},

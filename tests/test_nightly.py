@@ -18,23 +18,20 @@ from ingest.errors import IndexMismatch, NotesMissing, SyncRunning
 from ingest.settings import IngestSettings
 from ingest.shelf import Shelf
 from tests.conftest import ROOT
+from ui.errors import NightRunning
 from ui.nightly import (
     KEPT,
     Detail,
     Night,
-    NightRunning,
     Step,
     _ends_at_sigterm,
-    due_after,
-    due_before,
     keep,
     last_nights,
     night_line,
     only_one,
     run_night,
-    stay,
-    ticks,
 )
+from ui.schedule import due_after, due_before, stay, ticks
 
 BERLIN = ZoneInfo("Europe/Berlin")
 AT = datetime.time(2, 30)
@@ -254,7 +251,7 @@ def test_a_second_ring_in_the_same_night_does_nothing() -> None:
 
 def test_the_scheduler_rings_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ui.nightly.due_after", lambda moment, at, zone: moment + datetime.timedelta(seconds=0.05)
+        "ui.schedule.due_after", lambda moment, at, zone: moment + datetime.timedelta(seconds=0.05)
     )  # a day of 50 ms
     with contextlib.closing(ticks(AT)) as rings:
         zones = [next(rings) for _ in range(3)]

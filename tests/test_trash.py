@@ -8,7 +8,8 @@ import pytest
 from ingest.errors import PathOutsideNotes
 from tests.folders import Folder
 from ui import trash as trashing
-from ui.trash import InTheWay, NotThere, Trash
+from ui.errors import InTheWay, NotThere
+from ui.trash import Trash
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from assistant.review import Review, Reviews
 
 QUIT, RIGHT_AFTER_ALL = "q", "!"
-_HINTS = {
+HINTS = {
     "mcq": "1–4",
     "true_false": "t or f",
     "ordering": "the numbers in their right order",
@@ -149,7 +149,7 @@ class Asking:
 
     def _answer(self, item: "Item") -> str | None:
         """Return what the learner answers; None where they end."""
-        prompt = f"[{_HINTS.get(item.kind, 'answer')}; q ends] "
+        prompt = f"[{HINTS.get(item.kind, 'answer')}; q ends] "
         if item.kind not in IN_WORDS:
             return self._line(prompt)
         said = self._line(prompt, quits=False)  # it may be the answer: the letter of a matrix

@@ -77,14 +77,11 @@ def chat(resume: int | None, listing: bool, course: str, top_k: int | None, no_l
 
 
 def _lines(journal: "Journal") -> Iterator[str]:
-    import datetime
-
     from ui import show
 
     for one in journal.conversations():
-        when = datetime.datetime.fromtimestamp(one.last).strftime("%Y-%m-%d %H:%M")
         count = show.counted(one.answers, "questions")
-        yield f"{one.id:>4}  {when}  {count:<13} {show.line_of(one.title)}"
+        yield f"{one.id:>4}  {show.moment(one.last)}  {count:<13} {show.line_of(one.title)}"
 
 
 class _Talk:

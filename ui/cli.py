@@ -183,7 +183,8 @@ def status(as_json: bool) -> None:
     from ui.status import gather
 
     settings = opening.settings()
-    found = gather(opening.shelf(settings), settings)
+    shelf = opening.shelf(settings)
+    found = gather(shelf, settings)
     if as_json:
         opening.print_json(found)
         return
@@ -208,7 +209,7 @@ def status(as_json: bool) -> None:
         click.echo("\n".join(f"  {show.line_of(night_line(night))}" for night in found["nights"]))
     if found["runs"]:
         click.echo("last syncs")
-        click.echo("\n".join(show.runs_text(opening.shelf(settings).ledger.runs(5))))
+        click.echo("\n".join(show.runs_text(shelf.ledger.runs(5))))
 
 
 @main.command()

@@ -7,6 +7,9 @@ StudyError                  (ingest.errors)
 ├── TooManyQuestions        a learner, or all of them, ask more at once than is answered at once
 ├── Nameless                a page whose learner is not known
 ├── QuestionsFailed         no further question could be made, for a reason that is nobody's mistake but ours
+├── NotThere                a note to be deleted or restored is not there
+├── InTheWay                a note can't be restored: another has its place
+├── NightRunning            another nightly run of these notes is going on
 └── UserRejected            a user can't be added, or is not there
 """
 
@@ -58,6 +61,27 @@ class QuestionsFailed(StudyError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"no further question could be made ({reason}); your answers are kept: start again")
+
+
+class NotThere(StudyError):
+    """There is no such file, or it is nothing that the trash takes."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is not there (any more); look at the list again")
+
+
+class InTheWay(StudyError):
+    """A note can't go back to where it was."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is another {path} now; rename or delete that one, then restore this one")
+
+
+class NightRunning(StudyError):
+    """Another nightly run of these notes is going on."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"another nightly run of these notes is going on (process {pid}); this one does nothing")
 
 
 class UserRejected(StudyError):

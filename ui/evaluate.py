@@ -1,12 +1,11 @@
 """The command `ask eval`: score answers, hold them against what was accepted, try settings."""
 
-import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,6 +25,7 @@ from ui.runs import (
 )
 
 if TYPE_CHECKING:
+    from assistant.settings import AssistantSettings
     from eval.gate import Checked
     from eval.runs import Run
     from eval.suite import Plan
@@ -80,6 +80,14 @@ def _plan(
     return Plan(notes or ROOT / "corpus", cases or GOLD, chosen, limit, use_model=not no_llm)
 
 
+def _mine(settings: "AssistantSettings", plan: "Plan", suites: Sequence[str]) -> "Plan":
+    """Return the same plan for the learner's own cases; of these, what was written where no suite is named."""
+    from eval.mine import plan_mine
+
+    own = replace(plan_mine(settings, use_model=plan.use_model), limit=plan.limit)
+    return replace(own, suites=plan.suites, written_only=False) if suites else own
+
+
 @evaluate.command()
 @_what
 @as_json_option
@@ -96,7 +104,6 @@ def run(
     judge: bool,
 ) -> None:
     """Score a set of questions (the default: `ask eval …` is `ask eval run …`)."""
-    from eval.mine import plan_mine
     from eval.publish import keep as keeping
     from eval.suite import run as scoring
     from ui import open as opening
@@ -105,12 +112,9 @@ def run(
         raise click.UsageError("--mine has its own notes and cases; leave --notes and --cases out")
     plan = _plan(notes, cases, suites, limit, no_llm)
     if mine:
-        own = plan_mine(opening.settings(), use_model=not no_llm)
-        plan = (
-            replace(own, limit=limit, suites=plan.suites, written_only=False) if suites else replace(own, limit=limit)
-        )
+        plan = _mine(opening.settings(), plan, suites)
     plan = replace(plan, judged=judge)
-    with _bars() as tell:
+    with opening.bars() as tell:
         scored = scoring(plan, opening.settings(), progress=tell, notice=_notice)
     path = keeping(opening.settings(), scored.run, scored.rows)
     if as_json:
@@ -143,7 +147,6 @@ def gate(
       ask eval gate --mine
     """
     from eval.gate import baseline_of, check, load_baseline
-    from eval.mine import plan_mine
     from eval.publish import keep as keeping
     from eval.suite import run as scoring
     from ui import open as opening
@@ -151,15 +154,12 @@ def gate(
     settings = opening.settings()
     plan = _plan(notes, cases, suites, limit, no_llm, default="retrieval refusal")
     if mine:
-        own = plan_mine(settings, use_model=not no_llm)
-        plan = (
-            replace(own, limit=limit, suites=plan.suites, written_only=False) if suites else replace(own, limit=limit)
-        )
+        plan = _mine(settings, plan, suites)
     elif not set(plan.suites) & {"answer", "mcq"}:
         plan = replace(plan, use_model=False)  # follow-ups must not depend on who happens to be served
     path = baseline or baseline_of(plan.cases)
     accepted = load_baseline(path)
-    with _bars() as tell:
+    with opening.bars() as tell:
         scored = scoring(plan, settings, progress=tell, notice=_notice)
     kept = keeping(settings, scored.run, scored.rows)
     found = check(accepted, scored.rows, path, model=scored.run.model, asked=scored.asked, limited=bool(limit))
@@ -264,7 +264,7 @@ def sweep(
     tries = sweeping.combinations(given, opening.settings())
     runs = opened()
     tried = []
-    with _bars() as tell:
+    with opening.bars() as tell:
         for one in sweeping.sweep(plan, tries, runs, progress=tell, notice=cache(_notice)):  # each line once
             tried.append(one)
             if not as_json:
@@ -289,32 +289,3 @@ def _notice(line: str) -> None:
     from ui.show import line_of
 
     click.echo(line_of(line), err=True)
-
-
-@contextlib.contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show progress where a person looks on."""
-    if not sys.stderr.isatty():
-        yield lambda step, done, total: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from ui import show as showing
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=showing.console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total or None)
-            bars.update(tasks[step], completed=done, total=total or None)
-
-        yield tell

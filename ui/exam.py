@@ -144,9 +144,8 @@ def _sit(sitting: "Exam", *, err: bool) -> bool:
 
 def _asked(sitting: "Exam", *, err: bool) -> bool:
     from assistant.errors import ExamOver
-    from ui.ask_item import IN_WORDS
+    from ui.ask_item import HINTS, IN_WORDS
 
-    hints = {"mcq": "1–4", "true_false": "t or f", "ordering": "the numbers in their order", "cloze": "the blank"}
     while (item := sitting.next()) is not None:
         click.echo(
             f"\n{sitting.answered + 1} of {len(sitting.questions)} · {_clock(sitting.time_left)} left\n"
@@ -155,7 +154,7 @@ def _asked(sitting: "Exam", *, err: bool) -> bool:
         )
         for number, option in enumerate(item.options, start=1):
             click.echo(f"   {number}  {line_of(option)}", err=err)
-        click.echo(f"[{hints.get(item.kind, 'answer')}; s later, q leave, end] ", nl=False, err=err)
+        click.echo(f"[{HINTS.get(item.kind, 'answer')}; s later, q leave, end] ", nl=False, err=err)
         given = _line(sitting)
         meant = False
         if given in _WORDS and item.kind in IN_WORDS:  # it may be the answer: the letter of a matrix

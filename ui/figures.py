@@ -15,13 +15,15 @@ def gather(settings: AssistantSettings) -> dict[str, Any]:
     from assistant.figures import figures
     from assistant.journal import Journal, folder_of
 
-    if not (folder_of(settings) / "journal.db").exists():
-        return {"days": DAYS, "notice": ""} | figures([]).as_json()
-    try:
-        with closing(Journal.of(settings)) as journal:
-            return {"days": DAYS, "notice": ""} | figures(journal.figures(time.time() - DAYS * 86400)).as_json()
-    except JournalUnavailable as error:
-        return {"days": DAYS, "notice": str(error)} | figures([]).as_json()
+    notice, since = "", time.time() - DAYS * 86400
+    found = figures([])
+    if (folder_of(settings) / "journal.db").exists():
+        try:
+            with closing(Journal.of(settings)) as journal:
+                found = figures(journal.figures(since))
+        except JournalUnavailable as error:
+            notice = str(error)
+    return {"days": DAYS, "notice": notice} | found.as_json()
 
 
 def lines(found: dict[str, Any]) -> list[str]:

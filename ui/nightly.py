@@ -11,11 +11,10 @@ import datetime
 import fcntl
 import json
 import os
-import queue
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.errors import DiskFull, IndexUnavailable, LedgerUnavailable, NotesMissing, StudyError, SyncRunning
-from ui.show import counted, line_of
+from ui.errors import NightRunning
+from ui.schedule import stay, ticks
+from ui.show import counted, line_of, moment
 
 if TYPE_CHECKING:
     from assistant.settings import AssistantSettings
@@ -37,8 +38,6 @@ FIRST_WAIT, LONGEST_WAIT, PATIENCE = 30.0, 600.0, 3600.0
 """Seconds before the second attempt, between later ones at most, and for all together; each wait doubles."""
 KEPT = 400
 """Nights that are remembered."""
-HEARTBEAT = 300
-"""Seconds after which the scheduler looks at the clock again, which a suspended machine did not see move."""
 
 Detail = dict[str, Any]
 """What a step tells, ready for JSON."""
@@ -84,13 +83,6 @@ class Night:
     def as_json(self) -> Detail:
         """Return what `nights.jsonl` and `ask nightly --json` hold."""
         return {"ok": self.ok} | asdict(self)
-
-
-class NightRunning(StudyError):
-    """Another nightly run of these notes is going on."""
-
-    def __init__(self, pid: str) -> None:
-        super().__init__(f"another nightly run of these notes is going on (process {pid}); this one does nothing")
 
 
 # ---------------------------------------------------------------------------------------------------- the steps
@@ -259,19 +251,16 @@ def last_nights(folder: Path, limit: int) -> list[Detail]:
 def keep(folder: Path, night: Night) -> None:
     """Remember a night, and forget those of long ago."""
     nights = [*reversed(last_nights(folder, KEPT - 1)), night.as_json()]
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / "nights.jsonl.new"
-    with draft.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in nights)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder / "nights.jsonl")
+    from ui import private
+
+    private.write(folder / "nights.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in nights))
 
 
 def night_line(night: Detail) -> str:
     """Return a night of `last_nights` in one line."""
-    when = datetime.datetime.fromtimestamp(night["started"]).strftime("%Y-%m-%d %H:%M")
-    return f"{when}  {night.get('seconds', 0):6.1f} s  " + "; ".join(map(step_line, night.get("steps", [])))
+    return f"{moment(night['started'])}  {night.get('seconds', 0):6.1f} s  " + "; ".join(
+        map(step_line, night.get("steps", []))
+    )
 
 
 def step_line(step: Detail) -> str:
@@ -302,84 +291,6 @@ def only_one(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-# ------------------------------------------------------------------------------------------------- the schedule
-
-
-def due_before(moment: datetime.datetime, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
-    """Return the last time at or before `moment` that a clock of `zone` showed `at`, in UTC.
-
-    Where the clock is put back and shows it twice, the first counts; where it is put forward past it, the time
-    that it would have been.
-    """
-    day = moment.astimezone(zone).date() + datetime.timedelta(days=1)
-    while (due := _on(day, at, zone)) > moment:
-        day -= datetime.timedelta(days=1)
-    return due
-
-
-def due_after(moment: datetime.datetime, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
-    """Return the first time after `moment` that a clock of `zone` shows `at`, in UTC."""
-    day = moment.astimezone(zone).date() - datetime.timedelta(days=1)
-    while (due := _on(day, at, zone)) <= moment:
-        day += datetime.timedelta(days=1)
-    return due
-
-
-def _on(day: datetime.date, at: datetime.time, zone: datetime.tzinfo) -> datetime.datetime:
-    return datetime.datetime.combine(day, at, zone).astimezone(datetime.UTC)
-
-
-def ticks(at: datetime.time) -> Generator[datetime.tzinfo, None, None]:
-    """Yield the local time zone at once, and again every day at `at`, until closed.
-
-    APScheduler keeps the clock; its own cron trigger would fire twice in the night in which summer time ends.
-    """
-    from apscheduler.schedulers.background import BackgroundScheduler
-    from apscheduler.triggers.base import BaseTrigger
-
-    class Daily(BaseTrigger):  # type: ignore[misc]
-        def get_next_fire_time(self, last: datetime.datetime | None, now: datetime.datetime) -> datetime.datetime:
-            return due_after(max(last, now) if last else now, at, scheduler.timezone)
-
-    rings: queue.Queue[None] = queue.Queue()
-    scheduler = BackgroundScheduler(job_defaults={"misfire_grace_time": None, "coalesce": True})
-    scheduler.add_job(rings.put, Daily(), args=[None])
-    scheduler.add_job(lambda: None, "interval", seconds=HEARTBEAT)
-    scheduler.start()
-    try:
-        yield scheduler.timezone
-        while True:
-            rings.get()
-            yield scheduler.timezone
-    finally:
-        scheduler.shutdown(wait=False)
-
-
-def stay(
-    at: datetime.time,
-    run: Callable[[], Night | None],
-    last: Callable[[], float],
-    *,
-    ticks: Iterable[datetime.tzinfo],
-    now: Callable[[], float] = time.time,
-) -> Iterator[Night]:
-    """Run every night, and at once where one was missed; yield each night.
-
-    Args:
-        at: When a night begins, by the local clock.
-        run: Runs one; None where another process does.
-        last: When the last one began, in seconds since the epoch; 0 where there was none.
-        ticks: The local time zone, once at the start and then whenever it is time.
-        now: Seconds since the epoch.
-    """
-    for number, zone in enumerate(ticks):
-        due = due_before(datetime.datetime.fromtimestamp(now(), datetime.UTC), at, zone).timestamp()
-        before = last()
-        missed = before < due and (before > 0 or number > 0)  # the first start of all has missed nothing
-        if missed and (night := run()):
-            yield night
 
 
 # -------------------------------------------------------------------------------------------------- the command

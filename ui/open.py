@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ingest.settings import IngestSettings
     from ingest.shelf import Shelf
     from ingest.sync import Report
@@ -41,22 +43,36 @@ def sync(of: "Shelf", **options: Any) -> "Report":
     from ingest.sync import sync
 
     options.setdefault("on_change", partial(refresh_items, of))
+    with bars() as tell:
+        return sync(of, progress=tell, **options)
+
+
+@contextlib.contextmanager
+def bars() -> "Iterator[Callable[[str, int, int], None]]":
+    """Show how far the steps of something are, told a step's name, what is done and the total; 0: not known yet."""
     if not sys.stderr.isatty():
-        return sync(of, **options)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        yield lambda step, done, total: None
+        return
+    from rich import progress
 
     from ui import show
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=show.console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=show.console(stderr=True), transient=True) as drawn:
+        tasks: dict[str, progress.TaskID] = {}
 
         def tell(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+                tasks[step] = drawn.add_task(step, total=total or None)
+            drawn.update(tasks[step], completed=done, total=total or None)
 
-        return sync(of, progress=tell, **options)
+        yield tell
 
 
 def refresh_items(of: "Shelf", _: object = None) -> None:
@@ -88,12 +104,11 @@ def index_first(shelf: "Shelf") -> None:
     if shelf.notes.is_dir():
         click.echo(f"indexing {show.line_of(str(shelf.notes))} for the first time …", err=True)
     report = sync(shelf, wait=True)  # another first question may be at it
+    click.echo(show.report_text(report), err=True)
     if not report.chunks:
-        click.echo(show.report_text(report), err=True)
         raise click.ClickException(
             f"there is no note to answer from in {show.line_of(str(shelf.notes))}; put some there, or set STUDY_NOTES"
         )
-    click.echo(show.report_text(report), err=True)
 
 
 def print_json(document: Any) -> None:

@@ -143,11 +143,8 @@ def estimate_text(one: "Estimate") -> str:
 
 def line_text(one: "Run") -> str:
     """Return a run in one line."""
-    import datetime
+    from ui.show import line_of, moment
 
-    from ui.show import line_of
-
-    when = datetime.datetime.fromtimestamp(one.started).strftime("%Y-%m-%d %H:%M")
     heads = {"retrieval": "ndcg@10", "refusal": "auroc", "answer": "token_f1", "mcq": "accuracy", "quiz": "accepted"}
     told = [
         f"{suite} {heads[suite]} {scores[heads[suite]].value:.3f}"
@@ -155,7 +152,9 @@ def line_text(one: "Run") -> str:
         if heads.get(suite) in scores
     ]
     by = one.model or "no model"
-    return line_of(f"{one.id}  {when}  {one.code or 'no git'}  {by}  {Path(one.cases).name}  {'; '.join(told)}")
+    return line_of(
+        f"{one.id}  {moment(one.started)}  {one.code or 'no git'}  {by}  {Path(one.cases).name}  {'; '.join(told)}"
+    )
 
 
 def run_text(one: "Run") -> str:

@@ -5,6 +5,7 @@ Text of notes and models passes `visible` first, so that no escape sequence reac
 
 import sys
 import textwrap
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ def wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
 def counted(count: int, things: str) -> str:
     """Return '2 notes', or '1 note' of one; `things` that end in no s stay ('1 embedded')."""
     return f"{count:,} {things.removesuffix('s') if count == 1 else things}"
+
+
+def moment(seconds: float) -> str:
+    """Return a time, in seconds since the epoch, as the local clock shows it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def answer_text(answer: "Answer") -> str:
@@ -148,11 +154,8 @@ def remarks_text(remarks: "Iterable[tuple[str, str, str]]") -> list[str]:
 
 def runs_text(runs: "Iterable[Run]") -> list[str]:
     """Return a line per sync."""
-    import datetime
-
     lines = []
     for run in runs:
-        when = datetime.datetime.fromtimestamp(run.started).strftime("%Y-%m-%d %H:%M")
         what = (
             line_of(run.error)
             if run.error
@@ -160,7 +163,7 @@ def runs_text(runs: "Iterable[Run]") -> list[str]:
                 counted(run.report[name], name) for name in ("files", "embedded", "deleted") if name in run.report
             )
         )
-        lines.append(f"  {when}  generation {run.generation}  {run.seconds:6.1f} s  {what}")
+        lines.append(f"  {moment(run.started)}  generation {run.generation}  {run.seconds:6.1f} s  {what}")
     return lines
 
 

@@ -15,24 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.clone import settle
-from ingest.errors import PathOutsideNotes, StudyError
+from ingest.errors import PathOutsideNotes
 from ingest.shelf import Shelf
+from ui.errors import InTheWay, NotThere
 
 _ENTRY = re.compile(r"\d{8}-\d{6}-\d{6}")
-
-
-class NotThere(StudyError):
-    """There is no such file, or it is nothing that the trash takes."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is not there (any more); look at the list again")
-
-
-class InTheWay(StudyError):
-    """A note can't go back to where it was."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"there is another {path} now; rename or delete that one, then restore this one")
 
 
 @dataclass(frozen=True, slots=True)
