@@ -239,10 +239,10 @@ def test_an_item_whose_note_changed_leaves_review(ask: Ask, shelf: Shelf, settin
 def test_a_wrong_clock_stops_the_review_until_it_is_said_to_be_right(ask: Ask, settings: AssistantSettings) -> None:
     reviews = kept(settings)
     reviews.add(choice(), 3, correct=True, at=reviews.now() + 90 * 86400)
-    assert "set the clock, or say --clock-is-right" in ask("review")
+    assert "set the clock, or, if it is right: ask quiz --clock-is-right" in ask("review")
     assert "0 due" in ask("review", "--clock-is-right")
     for command in (("quiz", "--no-llm"), ("plan", "nca-aiio", "--study"), ("exam", "--plan", "nca-aiio")):
-        assert "set the clock, or say --clock-is-right" in ask(*command)
+        assert "set the clock, or, if it is right: ask quiz --clock-is-right" in ask(*command)
     assert "q ends" in ask("quiz", "--no-llm", "--clock-is-right", answers="q\n")
 
 
