@@ -180,8 +180,7 @@ def _of_passage(
     messages = [{"role": "system", "content": RULES}, {"role": "user", "content": asked}]
     said, _ = model.complete(messages, schema=SCHEMA)
     drafts = said.get("items")
-    passage = f"{chunk.heading_line}\n\n{chunk.words}"
-    ground = Ground(source.text, passage, existing, alike)
+    ground = Ground(source.text, chunk.readable, existing, alike)
     made: list[Made] = []
     for raw in drafts[:A_PASSAGE] if isinstance(drafts, list) else []:
         item = _draft(raw, chunk, source, f"model {model.name}, prompt {PROMPT}", objective)
@@ -191,7 +190,7 @@ def _of_passage(
         item, reason = checked(item, ground)
         if not reason:
             try:
-                item, reason = solved(item, passage, model)
+                item, reason = solved(item, ground.passage, model)
             except ServerError:  # it was not solved, so it is neither shown nor called bad
                 if made:
                     break

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from assistant.cards import Alike, Made, Rejected
-from assistant.check import CHECKS, OPTIONS, Ground, follows_schema, key_is_supported
+from assistant.check import CHECKS, OPTIONS, Ground, asks, follows_schema, key_is_supported
 from assistant.cite import best_quote, cite
-from assistant.items import BLANK, KINDS, MCQ, Evidence, Item
+from assistant.items import KINDS, MCQ, Evidence, Item
 from assistant.retrieve import retrieve
 from ingest.shelf import Shelf
 
@@ -16,7 +16,7 @@ PASSAGES = 3
 
 def bind(item: Item, shelf: Shelf) -> Item:
     """Return an item with the words of the notes that say its answer; without evidence where none do."""
-    asked = f"{item.question.replace(BLANK, item.answer)} {item.answer}"
+    asked = asks(item)
     found = retrieve(asked, shelf.view(), shelf.embedder, top_k=PASSAGES)
     for passage in found.passages:
         chunk = passage.chunk

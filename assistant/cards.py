@@ -23,6 +23,7 @@ import numpy as np
 from assistant.check import Ground, checked, form, known_stems, normal
 from assistant.facts import CELL, CODE, DEFINITION, LONG_FORM, NUMBER, Fact, Source, codes_in, shape_of
 from assistant.items import BLANK, CLOZE, FLASHCARD, MCQ, SHORT, Item
+from assistant.words import jaccard
 
 if TYPE_CHECKING:
     from ingest.encode import Vectors
@@ -112,7 +113,7 @@ def make(
             return
         source = sources[fact.evidence.version]
         chunk = next(one for one in source.chunks if one.id == fact.evidence.chunk)
-        ground = Ground(source.text, f"{chunk.heading_line}\n\n{chunk.words}", taken, alike)
+        ground = Ground(source.text, chunk.readable, taken, alike)
         for draft in sorted(drafts(fact, pool), key=lambda item: chooser.forms[item.kind] / FORMS[item.kind]):
             if kinds and draft.kind not in kinds:
                 continue
@@ -205,7 +206,7 @@ class Pool:
         part = known_stems(fact.subject) <= known_stems(other.subject) or known_stems(other.subject) <= known_stems(
             fact.subject
         )
-        return named or bool(aliased) or part or len(one & two) > TOO_NEAR * len(one | two)
+        return named or bool(aliased) or part or jaccard(one, two) > TOO_NEAR
 
 
 def drafts(fact: Fact, pool: Pool) -> list[Item]:

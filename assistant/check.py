@@ -3,17 +3,17 @@
 The rules are Haladyna's, Downing's and Rodriguez's (Applied Measurement in Education 15, 2002: 'A review of
 multiple-choice item-writing guidelines'), as far as a program can see them: one right option, options alike in form
 and length, no 'all of the above', no negative stem, no clue in the wording. What only a model can judge (does a
-reader of the evidence pick the key?) is asked in `assistant/quiz.py`.
+reader of the evidence pick the key?) is asked in `assistant/author.py`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from assistant.items import BLANK, CLOZE, EXPLAIN, FLASHCARD, KINDS, MCQ, ORDERING, SHORT, TRUE_FALSE, Item
 from assistant.support import supports
-from assistant.words import content, stems
+from assistant.words import content, jaccard, stems
 
 OPTIONS = 4
 """Of a multiple-choice question."""
@@ -101,7 +101,7 @@ def options_are_distinct(item: Item, _: Ground) -> bool:
         return False
     own = [stems(option) for option in item.options]
     return item.kind != MCQ or not any(
-        _jaccard(own[i], own[j]) > 0.8 for i in range(len(own)) for j in range(i) if len(own[i] | own[j]) > 2
+        jaccard(own[i], own[j]) > 0.8 for i in range(len(own)) for j in range(i) if len(own[i] | own[j]) > 2
     )
 
 
@@ -185,7 +185,7 @@ def blank_is_fair(item: Item, _: Ground) -> bool:
 
 def is_new(item: Item, ground: Ground) -> bool:
     """No item that is there asks the same: in other words, of another copy, or the other way round."""
-    own = known_stems(_asks(item))
+    own = known_stems(asks(item))
     alike = []
     for other in ground.existing:
         if other.id == item.id or _same_fact(item, other):
@@ -193,10 +193,10 @@ def is_new(item: Item, ground: Ground) -> bool:
         if _may_be_same(item, other):
             if _without_context(item) == _without_context(other):
                 return False
-            if _jaccard(own, known_stems(_asks(other))) >= SAME_WORDS:
+            if jaccard(own, known_stems(asks(other))) >= SAME_WORDS:
                 return False
-            alike.append(_asks(other))
-    return not (ground.alike and alike) or ground.alike(_asks(item), alike) < SAME_MEANING
+            alike.append(asks(other))
+    return not (ground.alike and alike) or ground.alike(asks(item), alike) < SAME_MEANING
 
 
 def _without_context(item: Item) -> str:
@@ -210,9 +210,12 @@ def _may_be_same(one: Item, other: Item) -> bool:
         return False
     if TRUE_FALSE in (one.kind, other.kind):
         return one.kind == other.kind
-    return _jaccard(known_stems(one.answer), known_stems(other.answer)) > 0.3 or normal(one.answer) == normal(
-        other.answer
-    )
+    return _answers_alike(one, other, 0.3)
+
+
+def _answers_alike(one: Item, other: Item, more_than: float) -> bool:
+    shared = jaccard(known_stems(one.answer), known_stems(other.answer))
+    return shared > more_than or normal(one.answer) == normal(other.answer)
 
 
 @lru_cache(10_000)
@@ -227,18 +230,16 @@ def known_numbers(text: str) -> frozenset[str]:
     return content(text).numbers
 
 
-def _asks(item: Item) -> str:
+def asks(item: Item) -> str:
+    """Return what an item asks about, answer included."""
     return f"{item.question.replace(BLANK, item.answer)} {item.answer}"
 
 
 def _same_fact(one: Item, other: Item) -> bool:
     a, b = one.evidence, other.evidence
     same_place = bool(a.path) and (a.path, a.version) == (b.path, b.version) and a.start < b.end and b.start < a.end
-    same_answer = _jaccard(known_stems(one.answer), known_stems(other.answer)) > 0.5 or normal(one.answer) == normal(
-        other.answer
-    )
     turned = normal(one.answer) in normal(other.question) and normal(other.answer) in normal(one.question)
-    return (same_place and same_answer) or (turned and min(len(one.answer), len(other.answer)) > 2)
+    return (same_place and _answers_alike(one, other, 0.5)) or (turned and min(len(one.answer), len(other.answer)) > 2)
 
 
 CHECKS: dict[str, Check] = {
@@ -287,8 +288,3 @@ def form(option: str) -> str:
     if " " not in text and sum(letter.isupper() for letter in text) > 1:
         return "short"
     return "sentence" if text.endswith(".") and " " in text else "words"
-
-
-def _jaccard(one: Iterable[str], other: Iterable[str]) -> float:
-    a, b = set(one), set(other)
-    return len(a & b) / max(1, len(a | b))

@@ -104,7 +104,7 @@ def resolve(answer: str, passages: Sequence[Passage], entailment: Entailment | N
 
 def readable(passage: Passage) -> str:
     """Return what a sentence may lean on: the text under its headings, without marks."""
-    return f"{passage.chunk.heading_line}\n\n{passage.chunk.words}"
+    return passage.chunk.readable
 
 
 def cite(n: int, passage: Passage, span: Span) -> Citation:

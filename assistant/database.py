@@ -190,6 +190,11 @@ class Database:
         return "" if found == ["ok"] else "; ".join(found)
 
 
+def storable(text: str) -> str:
+    """Return text without lone surrogates, which models can send and SQLite refuses."""
+    return text.encode(errors="replace").decode()
+
+
 def _statements(script: str) -> Iterator[str]:
     """Yield the statements of a script: `executescript` would commit what was begun."""
     statement = ""

@@ -62,7 +62,7 @@ def write_anki(items: Iterable[Item], to: Path, name: str, notes: Path) -> None:
             told = _for_anki(f"{place.path}, {place.locator}")
             source = f'<a href="{html.escape((notes / place.path).as_uri())}">{told}</a>'
         why = _for_anki(plain(place.quote) or item.explanation)
-        told_fields = [question, _for_anki(_told(item)), why, source, item.id]
+        told_fields = [question, _for_anki(item.in_words), why, source, item.id]
         deck.add_note(genanki.Note(model, told_fields, tags=_tags(item), guid=item.id))
     now = time.time()
     with TemporaryDirectory() as folder:  # genanki's own way leaves a copy behind
@@ -76,13 +76,6 @@ def write_anki(items: Iterable[Item], to: Path, name: str, notes: Path) -> None:
 def _for_anki(text: str) -> str:
     """Return text as HTML in which Anki finds no sound to play and no LaTeX to run."""
     return re.sub(r"\[(?=sound:|anki:|latex\]|\$)", "&#91;", html.escape(text))
-
-
-def _told(item: Item) -> str:
-    """Return an item's answer in words."""
-    if item.kind == ORDERING:
-        return "; ".join(item.options[int(n) - 1] for n in item.answer.split())
-    return item.answer
 
 
 def _tags(item: Item) -> list[str]:
@@ -129,7 +122,8 @@ def _gift(item: Item) -> str:
         answers = "".join(_choice(one, right=True) for one in right)
     else:
         listed = "".join(f"\n{n}. {option}" for n, option in enumerate(item.options, start=1))
-        asked, answers, why = asked + _escaped(listed), "", _escaped(_line(_told(item))) + (f"\\n{why}" if why else "")
+        asked, answers = asked + _escaped(listed), ""
+        why = _escaped(_line(item.in_words)) + (f"\\n{why}" if why else "")
     body = f"{{{answers}\n\t####{why}\n}}"
     told = asked.replace(BLANK, body, 1) if item.kind == CLOZE and answers else f"{asked} {body}"
     return f"// kind: {item.kind}\n::{item.id}::[plain]{told}\n"

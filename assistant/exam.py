@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assistant.blueprint import Blueprint
+from assistant.database import storable
 from assistant.errors import ExamOver, NoExam, NoSuchMiss
 from assistant.grade import chosen_option, grade
 from assistant.interval import wilson
-from assistant.items import MCQ, ORDERING, Item, item_of
+from assistant.items import MCQ, Item, item_of
 from assistant.mastery import is_right
 from assistant.review import AGAIN, GOOD, Review, Reviews
 
@@ -151,7 +152,7 @@ class Exam:
             blueprint.title,
             float(minutes),
             json.dumps(domains, ensure_ascii=False),
-            json.dumps(told, ensure_ascii=False).encode(errors="replace").decode(),
+            storable(json.dumps(told, ensure_ascii=False)),
         )
         with reviews.journal.transaction() as db:
             db.execute(
@@ -379,15 +380,12 @@ class Exam:
         given = review.given if review else ""
         if item.kind == MCQ and given and (position := chosen_option(item, given)) >= 0:
             given = item.options[position]
-        answer = item.answer
-        if item.kind == ORDERING:
-            answer = "; ".join(item.options[int(position) - 1] for position in item.answer.split())
         evidence = item.evidence
         return Miss(
             number=n + 1,
             question=item.question,
             given=given,
-            answer=answer,
+            answer=item.in_words,
             explanation=item.explanation,
             objective=one.objective,
             path=evidence.path,

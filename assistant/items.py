@@ -105,6 +105,13 @@ class Item:
         """Position of the right option, from 0; -1 where there are no options."""
         return self.options.index(self.answer) if self.answer in self.options else -1
 
+    @property
+    def in_words(self) -> str:
+        """The answer as people say it: of an ordering its steps, one after the other."""
+        if self.kind == ORDERING:
+            return "; ".join(self.options[int(n) - 1] for n in self.answer.split())
+        return self.answer
+
     def as_json(self) -> dict[str, Any]:
         """Return what `ask quiz --json` prints: the answer included."""
         return {

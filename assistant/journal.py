@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-from assistant.database import Database
+from assistant.database import Database, storable
 from assistant.errors import JournalFull, JournalUnavailable, LearnerAlike, NoSuchAnswer, NoSuchConversation
 from assistant.settings import AssistantSettings
 from ingest import trace
@@ -264,8 +264,8 @@ class Journal(Database):
         row = (
             conversation or None,
             time.time() if asked is None else asked,
-            _clean(document["question"]),
-            _clean(document["answer"]),
+            storable(document["question"]),
+            storable(document["answer"]),
             course,
             document["outcome"],
             document["model"],
@@ -345,7 +345,7 @@ class Journal(Database):
     def start(self, title: str, *, course: str = "") -> int:
         """Begin a conversation; return its id."""
         with self.transaction() as db:
-            row = (time.time(), _clean(title), course)
+            row = (time.time(), storable(title), course)
             return int(
                 db.execute("INSERT INTO conversations (started, title, course) VALUES (?, ?, ?)", row).lastrowid or 0
             )
@@ -404,7 +404,7 @@ class Journal(Database):
             found = db.execute("SELECT trace FROM answers WHERE id = ?", (answer,)).fetchone()
             if not found:
                 raise NoSuchAnswer(answer)
-            row = (answer, time.time(), good, _clean(wrong), _clean(note))
+            row = (answer, time.time(), good, storable(wrong), storable(note))
             added = db.execute("INSERT INTO feedback (answer, given, good, wrong, note) VALUES (?,?,?,?,?)", row)
         if self._score and found[0]:
             with contextlib.suppress(OSError):  # it is in the journal, which is what counts
@@ -447,9 +447,4 @@ def _kept(row: tuple[Any, ...]) -> Kept:
 
 
 def _json(value: Any) -> str:
-    return _clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-
-
-def _clean(text: str) -> str:
-    """Return text without lone surrogates, which models can send and SQLite refuses."""
-    return text.encode(errors="replace").decode()
+    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

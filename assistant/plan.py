@@ -110,7 +110,6 @@ def stand(
     reviews: Reviews,
     decided: Decided,
     *,
-    minutes: int = 0,
     by_rule: bool = True,
 ) -> Plan:
     """Return how it stands with a plan.
@@ -121,7 +120,6 @@ def stand(
         items: All that are active.
         reviews: The learner's.
         decided: What the learner decided about it.
-        minutes: That there are today; 0: as decided, or as the plan has them.
         by_rule: Whether no model is there to make questions where rules found no more.
     """
     now = reviews.now()
@@ -129,7 +127,7 @@ def stand(
     start = decided.start or today
     ends = decided.exam or start + datetime.timedelta(days=blueprint.days - 1)
     last_moment = max(now, datetime.datetime.combine(ends, datetime.time(9)).timestamp())
-    minutes = minutes or decided.minutes or max(1, round(blueprint.hours_per_week * 60 / 7))
+    minutes = decided.minutes or max(1, round(blueprint.hours_per_week * 60 / 7))
     of = coverage.by_objective(items)
     log = reviews.log()
     later = reviews.recall((item.id for found in of.values() for item in found), last_moment)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from assistant.stopwatch import Stopwatch
+from assistant.words import jaccard
 from ingest.chunk import Chunk
 from ingest.embed import Embedder
 from ingest.index import BM25_K, Hit, View
@@ -172,17 +173,13 @@ def collapse(candidates: Sequence[Passage], top_k: int) -> list[Passage]:
         if len(kept) == top_k:
             break
         own = frozenset(passage.chunk.words.lower().split())
-        twin = next((i for i, other in enumerate(words) if _jaccard(own, other) >= ALIKE), None)
+        twin = next((i for i, other in enumerate(words) if jaccard(own, other) >= ALIKE), None)
         if twin is None:
             kept.append(passage)
             words.append(own)
         elif passage.chunk.path not in (kept[twin].chunk.path, *kept[twin].same_as):
             kept[twin] = replace(kept[twin], same_as=(*kept[twin].same_as, passage.chunk.path))
     return kept
-
-
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
 
 
 def _joined(passages: list[Passage], text_of: TextOf | None) -> list[Passage]:

@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from assistant.database import storable
 from assistant.errors import ClockWrong, NotEnoughReviews, OptimizerMissing
 from assistant.items import Item
 from assistant.journal import Journal
@@ -122,14 +123,14 @@ class Reviews:
             self.now() if at is None else at,
             rating,
             correct,
-            _clean(given),
+            storable(given),
             by,
-            _clean(why),
+            storable(why),
             took_ms,
             source,
             item.kind,
-            _clean(item.question),
-            _clean(item.objective),
+            storable(item.question),
+            storable(item.objective),
             item.evidence.path,
         )
         with self.journal.transaction() as db:
@@ -145,7 +146,7 @@ class Reviews:
         with self.journal.transaction() as db:
             db.execute(
                 "INSERT INTO corrections (review, at, rating, correct, why) VALUES (?, ?, ?, ?, ?)",
-                (review, self.now(), rating, correct, _clean(why)),
+                (review, self.now(), rating, correct, storable(why)),
             )
 
     def rate(self, review: Review, rating: int) -> Review:
@@ -313,7 +314,3 @@ def card_id(item: str) -> int:
 def rating_of(correct: bool) -> int:
     """Return what an answer is rated that was graded and not rated."""
     return GOOD if correct else AGAIN
-
-
-def _clean(text: str) -> str:
-    return text.encode(errors="replace").decode()

@@ -20,9 +20,9 @@ from assistant.check import Ground, checked
 from assistant.facts import Source, facts, plain, source
 from assistant.grade import Model
 from assistant.items import ACTIVE, FLAGGED, RETIRED, Evidence, Item, Items, Stored
-from assistant.words import stems
+from assistant.words import jaccard, stems
 from ingest import sentences
-from ingest.chunk import Chunk, chunk_id
+from ingest.chunk import Chunk
 from ingest.ledger import Note
 from ingest.shelf import Shelf
 
@@ -30,6 +30,8 @@ LEAST_ALIKE = 0.4
 """Share of common stems (Jaccard) above which a sentence can have taken the place of another."""
 LATELY = 200
 """Notes that were read last, among which the one is looked for that a note which is gone became."""
+AT_ONCE = 50
+"""Items that are mended at one go, at most: a model is asked about each."""
 CHANGED, GONE = "its evidence changed", "its note is gone"
 
 
@@ -85,39 +87,32 @@ def _heir(stored: Sequence[Stored], lately: Callable[[], list[tuple[Note, str]]]
 def _of_note(
     stored: Sequence[Stored], note: Note | None, shelf: Shelf, told: Stale
 ) -> list[tuple[str, Evidence, str, str]]:
-    text = shelf.ledger.text(note.version) if note else None
-    if note is None or text is None:
+    new = source(note, shelf.view(), shelf.ledger) if note else None
+    if new is None:
         gone = [one for one in stored if one.state != RETIRED]
         told.retired += [one.item.id for one in gone]
         return [(one.item.id, one.item.evidence, RETIRED, GONE) for one in gone]
-    chunks = shelf.view().fetch([chunk_id(note.path, note.version, n) for n in range(note.chunks)])
     changes = []
     for one in stored:
-        found = relocated(one.item.evidence, note, text, chunks)
+        found = _relocated(one.item.evidence, new)
         if found:
             (told.moved if one.state == ACTIVE else told.revived).append(one.item.id)
             changes.append((one.item.id, found, ACTIVE, ""))
         elif one.state != FLAGGED:
             told.flagged.append(one.item.id)
-            changes.append((one.item.id, replace(one.item.evidence, path=note.path), FLAGGED, CHANGED))
+            changes.append((one.item.id, replace(one.item.evidence, path=new.path), FLAGGED, CHANGED))
     return changes
 
 
-def relocated(evidence: Evidence, note: Note, text: str, chunks: Sequence[Chunk]) -> Evidence | None:
+def _relocated(evidence: Evidence, new: Source) -> Evidence | None:
     """Return the same quote in another version of its note, the place nearest to the old one; None: it is gone."""
-    starts = []
-    at = text.find(evidence.quote)
-    while at >= 0:
-        starts.append(at)
-        at = text.find(evidence.quote, at + 1)
+    starts = [match.start() for match in re.finditer(f"(?={re.escape(evidence.quote)})", new.text)]
     for start in sorted(starts, key=lambda start: abs(start - evidence.start)):
         end = start + len(evidence.quote)
-        whole = next((one for one in chunks if one.start <= start and end <= one.end), None)
-        if chunk := whole or next((one for one in chunks if one.start <= start < one.end), None):
-            locator = chunk.place_at(start).locator
-            return replace(
-                evidence, path=note.path, locator=locator, start=start, end=end, version=note.version, chunk=chunk.id
-            )
+        if found := new.evidence(start, end):
+            return found
+        if chunk := next((one for one in new.chunks if one.start <= start < one.end), None):
+            return Evidence(new.path, chunk.place_at(start).locator, evidence.quote, start, end, new.version, chunk.id)
     return None
 
 
@@ -134,7 +129,7 @@ class Mended:
         return f"{len(self.verified)} verified anew, {len(self.rewritten)} written anew"
 
 
-def mend(items: Items, shelf: Shelf, model: Model | None = None, most: int = 50) -> Mended:
+def mend(items: Items, shelf: Shelf, model: Model | None = None) -> Mended:
     """Verify flagged items against what stands where their evidence stood; write anew what no longer holds.
 
     By rule an item holds only if the new words say all that it takes from the old ones, in the same order; by a
@@ -144,7 +139,7 @@ def mend(items: Items, shelf: Shelf, model: Model | None = None, most: int = 50)
         ServerError: The model failed; what it was not asked about rests on.
     """
     told = Mended()
-    for stored in items.every(FLAGGED)[:most]:
+    for stored in items.every(FLAGGED)[:AT_ONCE]:
         old = stored.item
         note = shelf.ledger.note(old.evidence.path)
         one = source(note, shelf.view(), shelf.ledger) if note else None
@@ -174,12 +169,11 @@ def _held(old: Item, one: Source, existing: Sequence[Item], model: Model | None)
     explained = plain(quote) if old.explanation == plain(old.evidence.quote) else old.explanation
     item = replace(old, evidence=found, explanation=explained, checks={"verified_anew": True})
     chunk = next(chunk for chunk in one.chunks if chunk.id == found.chunk)
-    passage = f"{chunk.heading_line}\n\n{chunk.words}"
     if model is None and not _says_as_before(item, old.evidence.quote, quote):
         return None
-    item, reason = checked(item, Ground(one.text, passage, existing))
+    item, reason = checked(item, Ground(one.text, chunk.readable, existing))
     if not reason and model is not None:
-        item, reason = solved(item, passage, model)
+        item, reason = solved(item, chunk.readable, model)
     return None if reason else item
 
 
@@ -191,7 +185,7 @@ def _successor(evidence: Evidence, one: Source) -> Evidence | None:
     for first in range(len(spans) - size + 1):
         start, end = spans[first][0], spans[first + size - 1][1]
         new = stems(one.text[start:end])
-        alike = len(old & new) / max(1, len(old | new))
+        alike = jaccard(old, new)
         nearer = place is not None and abs(start - evidence.start) < abs(place[0] - evidence.start)
         if alike > best or (alike == best and nearer):
             best, place = alike, (start, end)

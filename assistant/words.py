@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -103,6 +104,11 @@ def _stemmer() -> Any:
 def stems(text: str) -> frozenset[str]:
     """Return the stems of a text's content words and its numbers."""
     return content(text).stems
+
+
+def jaccard(one: Set[str], other: Set[str]) -> float:
+    """Return the share of the words of either that both have, 0 to 1."""
+    return len(one & other) / max(1, len(one | other))
 
 
 def abbreviates(short: str, long: str) -> bool:

@@ -88,7 +88,7 @@ def _chunks(corpus: Path, case: Case, embedder: embed.Embedder) -> list[str]:
     for name in case.gold_docs:
         document = read.read(Path(name), (corpus / name).read_bytes())
         parts = chunk(document, path=name, version="", count_tokens=embedder.count_tokens, most_tokens=BEST_TOKENS)
-        found += [_untokenized(f"{part.heading_line}\n\n{part.words}") for part in parts]
+        found += [_untokenized(part.readable) for part in parts]
     return found
 
 

@@ -92,6 +92,11 @@ class Chunk:
         return clean(self.text)
 
     @property
+    def readable(self) -> str:
+        """Its words under its headings: what a sentence or a question about it may lean on."""
+        return f"{self.heading_line}\n\n{self.words}"
+
+    @property
     def key(self) -> str:
         """Digest of what is embedded: equal keys have equal vectors."""
         return key_of(self.words)

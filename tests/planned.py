@@ -1,6 +1,7 @@
 """A small plan with its notes, items of its first objective, and a learner."""
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 
 from assistant.blueprint import Blueprint, load
@@ -58,12 +59,6 @@ class World:
         self.reviews.add(self.items[number], GOOD if right else AGAIN, correct=right, at=at, source=source)
 
     def stand(self, minutes: int = 0, *, by_rule: bool = True) -> Plan:
-        return stand(
-            self.blueprint,
-            self.coverage,
-            self.items,
-            self.reviews,
-            self.decisions.of("my-exam"),
-            minutes=minutes,
-            by_rule=by_rule,
-        )
+        decided = self.decisions.of("my-exam")
+        decided = replace(decided, minutes=minutes or decided.minutes)
+        return stand(self.blueprint, self.coverage, self.items, self.reviews, decided, by_rule=by_rule)
