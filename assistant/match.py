@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.words import abbreviates, content, stems
+from assistant.words import COUNTS, abbreviates, content, stems
 
 _PREFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "c": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _LONG = {"nano": "n", "micro": "u", "milli": "m", "kilo": "k", "mega": "M", "giga": "G", "tera": "T"}
@@ -106,14 +106,9 @@ def _same(given: str, wanted: str) -> bool:
 
 # -------------------------------------------------------------------------------------------------- spelling
 
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-_SMALL += " seventeen eighteen nineteen"
-_COUNTS = {word: n for n, word in enumerate(_SMALL.split())}
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_COUNTS |= {word: n for n, word in zip(range(20, 100, 10), _TENS.split(), strict=True)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_COUNT = "|".join((*_COUNTS, *_SCALES))
-_IN_WORDS = re.compile(rf"(?<![\w-])(?:{'|'.join(_COUNTS)}|hundred)(?:[\s-]+(?:and\s+)?(?:{_COUNT}))*(?![\w-])", re.I)
+_COUNT = "|".join((*COUNTS, *_SCALES))
+_IN_WORDS = re.compile(rf"(?<![\w-])(?:{'|'.join(COUNTS)}|hundred)(?:[\s-]+(?:and\s+)?(?:{_COUNT}))*(?![\w-])", re.I)
 _ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
 _SUPERSCRIPT = re.compile(r"[⁰¹²³⁴-⁹⁻]+")
 
@@ -143,8 +138,8 @@ def _one_spelling(text: str) -> str:
 def _in_digits(match: re.Match[str]) -> str:
     whole = part = 0
     for word in re.findall(r"[a-z]+", match[0].lower()):
-        if word in _COUNTS:
-            part += _COUNTS[word]
+        if word in COUNTS:
+            part += COUNTS[word]
         elif word == "hundred":
             part = max(1, part) * 100
         elif word in _SCALES:

@@ -15,12 +15,17 @@ STOP_WORDS = frozenset(
     whose why will with within would you your yours""".split()
 )
 NEGATIONS = frozenset("not no never none nobody nothing neither nor without".split())
-_CARDINALS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_SMALL += " seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+COUNTS = {
+    **{word: number for number, word in enumerate(_SMALL.split())},
+    **dict(zip(_TENS.split(), range(20, 100, 10), strict=True)),
+}
+"""Number words → what they count."""
 _ORDINALS = "third fourth fifth sixth seventh eighth ninth tenth"
 _NUMBER_WORDS = {
-    **{word: str(number) for number, word in enumerate(_CARDINALS.split()) if number > 1},
-    **{word: str(number) for number, word in zip(range(20, 100, 10), _TENS.split(), strict=True)},
+    **{word: str(number) for word, number in COUNTS.items() if number > 1},
     **{word: str(number) for number, word in enumerate(_ORDINALS.split(), start=3)},
     **{"hundred": "100", "thousand": "1000", "half": "0.5"},
 }

@@ -30,6 +30,7 @@ def test_content_words_are_stemmed_and_function_words_left_out(text: str, found:
         ("3.50 dollars", {"3.5"}),
         ("007", {"7"}),
         ("half of it", {"0.5"}),
+        ("seventeen or eighteen of ninety", {"17", "18", "90"}),
         ("the third of twelve", {"3", "12"}),
         ("one of the first", set()),
         ("5 % or 5%", {"5"}),
