@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from assistant.cards import Alike, Embed, Made, Rejected, placed
+from assistant.cards import Embed, Made, Rejected, alike_by, placed
 from assistant.check import Ground, checked, is_new
 from assistant.errors import ServerError, ServerStalled
 from assistant.facts import Source
@@ -119,7 +119,7 @@ def write(
         ServerError: The model fell silent; or failed for several passages in a row; or for some, twice each, and so
             too few passed.
     """
-    taken, alike = list(existing), Alike(embed)
+    taken, alike = list(existing), alike_by(embed)
     passed = failures = 0
     failed: dict[str, ServerError] = {}
     left = [chunk for chunk in passages if chunk.version in sources]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from assistant.cards import Alike, Made, Rejected
+from assistant.cards import Made, Rejected, alike_by
 from assistant.check import CHECKS, OPTIONS, Ground, asks, follows_schema, key_is_supported
 from assistant.cite import best_quote, cite
 from assistant.items import KINDS, MCQ, Evidence, Item
@@ -48,7 +48,7 @@ def admit(found: Iterable[Item], shelf: Shelf, existing: Sequence[Item]) -> Iter
         shelf: The notes.
         existing: Items that are there.
     """
-    taken, alike = list(existing), Alike(shelf.embedder.encode)
+    taken, alike = list(existing), alike_by(shelf.embedder.encode)
     for item in found:
         if why := _lacks(item):
             yield Rejected(item, why)

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,9 @@ AMONG = 9
 TOO_NEAR = 0.5
 """Share of common stems (Jaccard) above which another definition might be right, too."""
 
+MOST_KNOWN = 20_000
+"""Texts whose vectors are kept in memory, about: 1.5 kB each."""
+
 Embed = Callable[[list[str]], "Vectors"]
 
 
@@ -68,13 +72,23 @@ class Alike:
         self._embed = embed
         self._known: dict[str, Vectors] = {}
 
+    def vectors(self, texts: Sequence[str]) -> "Vectors":
+        """Return the texts' unit vectors, a row each."""
+        known = self._known if len(self._known) < MOST_KNOWN else {}
+        if new := list(dict.fromkeys(one for one in texts if one not in known)):
+            known = self._known = known | dict(zip(new, self._embed(new), strict=True))
+        return np.stack([known[one] for one in texts])
+
     def __call__(self, text: str, others: Sequence[str]) -> float:
         """Return the highest cosine between a text and others."""
-        new = list(dict.fromkeys(one for one in (text, *others) if one not in self._known))
-        if new:
-            self._known |= dict(zip(new, self._embed(new), strict=True))
-        own = self._known[text]
-        return max((float(own @ self._known[other]) for other in others), default=0.0)
+        own, *rest = self.vectors([text, *others])
+        return max((float(own @ other) for other in rest), default=0.0)
+
+
+@lru_cache(4)
+def alike_by(embed: Embed) -> Alike:
+    """Return how near texts are to an embedder; remembered, since the next quiz compares the same texts."""
+    return Alike(embed)
 
 
 def make(
@@ -103,7 +117,7 @@ def make(
         objective: What they serve to learn; empty: the headings above their evidence.
     """
     pool = Pool(facts, embed, [one.text for one in sources.values()])
-    taken, alike = list(existing), Alike(embed)
+    taken, alike = list(existing), alike_by(embed)
     order = list(ranked or ())
     chooser = _Chooser(facts, taken, seed)
     passed = 0
@@ -181,7 +195,7 @@ class Pool:
     """All facts, to choose distractors from."""
 
     def __init__(self, facts: Sequence[Fact], embed: Embed, texts: Iterable[str] = ()) -> None:
-        self._embed = embed
+        self._alike = alike_by(embed)
         self.definitions = [fact for fact in facts if fact.kind == DEFINITION]
         self.long_forms = [fact for fact in facts if fact.kind == LONG_FORM]
         self.codes = list(dict.fromkeys(code for text in texts for code in codes_in(text)))
@@ -190,7 +204,7 @@ class Pool:
     def near(self, fact: Fact) -> list[Fact]:
         """Return definitions of other things, the nearest in meaning first."""
         if self._vectors is None:
-            self._vectors = self._embed([f"{one.subject}: {one.value}" for one in self.definitions])
+            self._vectors = self._alike.vectors([f"{one.subject}: {one.value}" for one in self.definitions])
         own = self._vectors[self.definitions.index(fact)]
         cosines = self._vectors @ own
         genus = _genus(fact.value)

@@ -8,6 +8,7 @@ rest: `**Prefill** is the phase in which …`, `TTFT (time to first token)`, a r
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from assistant.items import Evidence
 from assistant.words import abbreviates
@@ -86,10 +87,11 @@ def source(note: Note, view: View, ledger: Ledger) -> Source | None:
     return Source(note.path, note.version, note.title, text, tuple(sorted(chunks, key=lambda one: one.ordinal)))
 
 
-def facts(source: Source) -> list[Fact]:
-    """Return what a note says, in order, each fact once."""
+@lru_cache(128)
+def facts(source: Source) -> tuple[Fact, ...]:
+    """Return what a note says, in order, each fact once; remembered, since an exam asks for it at every turn."""
     found = [*_in_sentences(source), *_in_tables(source)]
-    return sorted(found, key=lambda fact: (fact.evidence.start, fact.kind, fact.column))
+    return tuple(sorted(found, key=lambda fact: (fact.evidence.start, fact.kind, fact.column)))
 
 
 # ------------------------------------------------------------------------------------------------------- words

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +22,9 @@ from ingest.read import read
 from ingest.shelf import Shelf
 from tests.fakes import HashedEmbedder
 from ui.cli import main
+
+if TYPE_CHECKING:
+    from ingest.encode import Vectors
 
 
 def note(text: str, path: str = "gpu/cards.md") -> Source:
@@ -222,6 +226,23 @@ def test_a_definition_of_the_same_thing_is_no_distractor() -> None:
     drafts = [item for item in cards.drafts(warp, pool) if item.kind == MCQ]
     assert drafts
     assert not any("Bundle" in option for item in drafts for option in item.options)
+
+
+def test_what_is_made_again_of_the_same_notes_reads_and_embeds_nothing_twice() -> None:
+    text = "# GPU\n\n**Warp** is a group of 32 threads that run together on one processor.\n\n"
+    text += "**Grid** is a group of many blocks that one kernel starts on the device.\n"
+    embedded: list[str] = []
+    embedder = HashedEmbedder()
+
+    def embed(texts: list[str]) -> "Vectors":
+        embedded.extend(texts)
+        return embedder.encode(texts)
+
+    for _ in range(2):
+        source = note(text)
+        assert len(list(cards.make(facts(source), {"v1": source}, wanted=2, embed=embed))) > 1
+    assert facts(note(text)) is facts(note(text))
+    assert len(embedded) == len(set(embedded)) > 1
 
 
 # ------------------------------------------------------------------------------------------- the starter course
