@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -245,16 +246,9 @@ def _shuffled(item: Item) -> Item:
 
 def find_quote(quote: str, text: str) -> tuple[int, int]:
     """Return where a quote stands in a text, white space apart; (0, 0) where it does not."""
-    words = quote.split()
-    if not words:
-        return 0, 0
-    compact, places = [], []
-    for place, letter in enumerate(text):
-        if not letter.isspace():
-            compact.append(letter)
-            places.append(place)
-    at = "".join(compact).find("".join(words))
-    return (places[at], places[at + len("".join(words)) - 1] + 1) if at >= 0 else (0, 0)
+    letters = "".join(quote.split())
+    found = re.search(r"\s*".join(map(re.escape, letters)), text) if letters else None
+    return found.span() if found else (0, 0)
 
 
 # --------------------------------------------------------------------------------------------------- cold solve

@@ -270,6 +270,10 @@ def _from_csv(text: str, source: str) -> Iterator[Item]:
             )
 
 
+_CLOZE = re.compile(r"\{\{c\d+::(.*?)(?:::.*?)?\}\}")
+"""{{c1::word::hint}}"""
+
+
 def _from_anki(text: str, source: str) -> Iterator[Item]:
     """Yield the notes of Anki's 'Notes in Plain Text': '#separator:tab', '#html:true', '#tags column:3', then rows."""
     head = re.match(r"(?:#[^:\n]+:.*\n?)*", text)
@@ -284,10 +288,9 @@ def _from_anki(text: str, source: str) -> Iterator[Item]:
         fields = [shown(cell) for n, cell in enumerate(row) if n not in aside]
         if not fields or not fields[0]:
             continue
-        blanks = re.findall(r"\{\{c\d+::(.*?)(?:::.*?)?\}\}", fields[0])
+        blanks = _CLOZE.findall(fields[0])
         if blanks:
-            asked = re.sub(r"\{\{c\d+::(.*?)(?:::.*?)?\}\}", BLANK, fields[0], count=1)
-            asked = re.sub(r"\{\{c\d+::(.*?)(?:::.*?)?\}\}", r"\1", asked)
+            asked = _CLOZE.sub(r"\1", _CLOZE.sub(BLANK, fields[0], count=1))
             yield Item(CLOZE, asked, blanks[0], _NOWHERE, made_by=source)
         elif len(fields) > 1 and fields[1]:
             yield Item(FLASHCARD, fields[0], fields[1], _NOWHERE, explanation=" ".join(fields[2:]), made_by=source)

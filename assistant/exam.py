@@ -121,7 +121,8 @@ class Exam:
         open_ = [n for n in range(len(self.questions)) if n not in self._answers]
         self._order = sorted(open_, key=lambda n: (put_off.get(n, 0), n))
         self._opened: float | None = None
-        self.over = next((str(why) for (why,) in self._ends()), "")
+        ends = self._reviews.journal.rows("SELECT why FROM exam_ends WHERE exam = ?", self.id)
+        self.over = str(ends[0][0]) if ends else ""
         """Why it has ended; empty: it has not."""
 
     @classmethod
@@ -403,6 +404,3 @@ class Exam:
         """Return the answers that the log has, by position."""
         ids = {self._review_id(n): n for n in range(len(self.questions))}
         return {ids[review.id]: review for review in self._reviews.log() if review.id in ids}
-
-    def _ends(self) -> list[Any]:
-        return self._reviews.journal.rows("SELECT why FROM exam_ends WHERE exam = ?", self.id)

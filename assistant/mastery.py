@@ -115,6 +115,17 @@ def standing(
     mastered: float,
     weight: float,
 ) -> Standing:
+    """Return how it stands with one objective.
+
+    Args:
+        one: The objective.
+        found: What the notes have for it.
+        items: Its items.
+        last: The last answer to each item that was answered, by id.
+        later: The chance of recall of each item on the plan's last day, by id.
+        mastered: Its mastery, 0 to 1.
+        weight: Per cent of the plan.
+    """
     answered = [item for item in items if item.id in last]
     right = [item for item in answered if is_right(last[item.id])]
     state = DONE if mastered >= MASTERED else LEARNING if answered else NEW if found.covered else GAP

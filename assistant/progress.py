@@ -13,7 +13,6 @@ from assistant.cover import Coverage
 from assistant.decide import DROPPED, Decisions
 from assistant.exam import Exam
 from assistant.items import Item
-from assistant.journal import Journal
 from assistant.mastery import DONE, GAP, MASTERED, is_right, mastery
 from assistant.plan import Plan, stand
 from assistant.review import Review, Reviews
@@ -52,7 +51,6 @@ class Followed:
 
 
 def progress(
-    journal: Journal,
     reviews: Reviews,
     items: Sequence[Item],
     plans: Sequence[Followed],
@@ -63,8 +61,7 @@ def progress(
     """Return what happened in the `days` that end with `last`.
 
     Args:
-        journal: The learner's.
-        reviews: The same learner's.
+        reviews: The learner's.
         items: All that are active.
         plans: That the learner follows.
         last: The last day.
@@ -74,16 +71,16 @@ def progress(
     begin, end = _midnight(first), _midnight(last + datetime.timedelta(days=1))
     log = reviews.log()
     of_week = [review for review in log if begin <= review.at < end]
-    asked = [one for one in journal.since(begin) if one.asked < end]
+    asked = [one for one in reviews.journal.since(begin) if one.asked < end]
     studied = {datetime.date.fromtimestamp(at) for at in (*(one.at for one in of_week), *(a.asked for a in asked))}
     notes = Counter(review.path for review in of_week if review.path)
     notes.update(str(citation["path"]) for one in asked for citation in one.document.get("citations", ()))
-    standing = [(followed, _stand(followed, items, reviews, journal)) for followed in plans]
+    standing = [(followed, _stand(followed, items, reviews)) for followed in plans]
     sections = [
         Section("Studied", _studied(len(studied), days, of_week, notes, streak((one.at for one in log), last).told())),
         Section("Asked", _asked([(one.question, one.outcome) for one in asked])),
         Section("Quizzed", (*_quizzed(of_week), *_exams(reviews, begin, end))),
-        Section("Mastered", _mastered(standing, items, reviews, log, begin, end, journal)),
+        Section("Mastered", _mastered(standing, items, reviews, log, begin, end)),
     ]
     if last < datetime.date.fromtimestamp(reviews.now()):  # what is weak and next is known of today alone
         sections.append(Section("Weak spots", _weak(of_week, ())))
@@ -97,8 +94,8 @@ def _midnight(day: datetime.date) -> float:
     return datetime.datetime.combine(day, datetime.time()).timestamp()
 
 
-def _stand(followed: Followed, items: Sequence[Item], reviews: Reviews, journal: Journal) -> Plan:
-    decided = Decisions(journal, now=reviews.now).of(followed.blueprint.id)
+def _stand(followed: Followed, items: Sequence[Item], reviews: Reviews) -> Plan:
+    decided = Decisions(reviews.journal, now=reviews.now).of(followed.blueprint.id)
     return stand(followed.blueprint, followed.coverage, items, reviews, decided)
 
 
@@ -155,7 +152,6 @@ def _mastered(
     log: Sequence[Review],
     begin: float,
     end: float,
-    journal: Journal,
 ) -> tuple[str, ...]:
     """Return the objectives that came to be mastered in between, what was ticked, and what became of certificates."""
     lines = []
@@ -175,7 +171,7 @@ def _mastered(
         reached = sum(one.weight * after[one.id] for one in plan.objectives) / 100
         was = sum(one.weight * before[one.id] for one in plan.objectives) / 100
         lines.append(f"{plan.id}: mastery by weight {was:.0%} → {reached:.0%}")
-    for held in Decisions(journal).certificates():
+    for held in Decisions(reviews.journal).certificates():
         if begin <= held.since < end and held.state != DROPPED:
             day = f" for {held.day}" if held.day and held.state != "earned" else f" on {held.day}" if held.day else ""
             lines.append(f"Certificate {held.state}{day}: {held.title}")

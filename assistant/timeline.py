@@ -67,6 +67,7 @@ def stretches(
     ends: datetime.date,
     today: datetime.date,
 ) -> tuple[Stretch, ...]:
+    """Return a plan's phases, from its first day to its last, and how they stand today."""
     found = []
     dates = dates_of(blueprint.phases, blueprint.days, start, ends)
     for phase, (first, last) in zip(blueprint.phases, dates, strict=True):

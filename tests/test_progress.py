@@ -29,7 +29,6 @@ from ui.log import markdown_of
 
 def week(world: World, last: datetime.date | None = None) -> dict[str, list[str]]:
     found: Progress = progress(
-        world.journal,
         world.reviews,
         world.items,
         [Followed(world.blueprint, world.coverage)],

@@ -100,7 +100,7 @@ def progress_of(
             left_out(str(error))
             continue
         followed.append(Followed(blueprint, opened(blueprint, shelf, settings)[0]))
-    return progress(journal, reviews, Items.of(shelf.folder).active(), followed, last=last, days=days)
+    return progress(reviews, Items.of(shelf.folder).active(), followed, last=last, days=days)
 
 
 def _text(found: "Progress") -> str:
