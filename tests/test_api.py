@@ -91,6 +91,16 @@ def test_a_request_that_is_not_as_described_is_refused_in_the_shape_of_all_error
     assert "\n" not in refused.json["error"]
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/answer"), ("DELETE", "/api/v1/notes/zebra")])
+def test_an_address_that_is_not_there_is_an_error_like_all_others(app: Served, method: str, path: str) -> None:
+    refused = app.api(method, path)
+    assert (refused.status, refused.json) == (
+        404,
+        {"error": f"there is no {method} {path}; see /api/openapi.json", "kind": "NoSuchAddress"},
+    )
+    assert app.request(method, path).status == 401
+
+
 def test_a_search_returns_passages_and_keeps_nothing(app: Served) -> None:
     before = app.service.desk.journal("me").last()
     found = app.api("POST", "/api/v1/search", {"question": "zebras", "top_k": 1, "course": "zoo"}).json

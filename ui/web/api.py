@@ -173,6 +173,11 @@ def add_api(app: FastAPI, desk: Desk) -> None:
         told, kind = exposition(desk.journals())
         return Response(told, media_type=kind)
 
+    @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    def nowhere(request: Request) -> JSONResponse:
+        line = f"there is no {request.method} {request.url.path}; see /api/openapi.json"
+        return JSONResponse({"error": line, "kind": "NoSuchAddress"}, 404)
+
     app.include_router(router)
 
 
