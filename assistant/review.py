@@ -12,7 +12,7 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -214,6 +214,13 @@ class Reviews:
         now = self.now()
         found = [one for item, one in self.schedule().items() if item in among and one.due <= now]
         return sorted(found, key=lambda one: one.due)
+
+    def while_due(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield those that are due when their turn comes: elsewhere the learner may have answered them meanwhile."""
+        for item in items:
+            card = self.card(item.id)
+            if card is None or card.due.timestamp() <= self.now():
+                yield item
 
     def card(self, item: str) -> "Card | None":
         """Return py-fsrs's card of an item, replayed from the log; None where it was never answered."""

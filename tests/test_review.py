@@ -168,6 +168,19 @@ def test_a_review_kept_by_a_clock_that_was_ahead_does_not_put_its_item_off(tmp_p
     assert [round(one.due - NOON) for one in made.schedule().values()] == [2 * DAY, 600]
 
 
+def test_what_another_terminal_asked_meanwhile_is_not_asked_again(tmp_path: Path) -> None:
+    clock = Clock()
+    mine, other = reviews(tmp_path, clock), reviews(tmp_path, clock)
+    both = [choice(), replace(choice(), question="Which other?")]
+    for item in both:
+        mine.add(item, GOOD, correct=True)
+    clock.now += 3 * DAY
+    asked = mine.while_due(both)
+    assert next(asked) == both[0]
+    other.add(both[1], GOOD, correct=True)
+    assert list(asked) == []
+
+
 def test_too_few_reviews_are_not_fitted_to(tmp_path: Path) -> None:
     made = reviews(tmp_path)
     made.add(choice(), GOOD, correct=True)

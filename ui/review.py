@@ -69,7 +69,7 @@ def review(
     judged = any(item.kind in ("short", "explain") for item in due)
     found = llm.find(settings) if judged and not no_llm else None
     model = None if isinstance(found, llm.Absent) else found
-    Asking(reviews, model, source="review").ask_all(due)
+    Asking(reviews, model, source="review").ask_all(reviews.while_due(due))
     rest_due = len(reviews.due(active))
     click.echo(f"{rest_due} still due" if rest_due else "nothing more is due now")
     if kept_up := streak((one.at for one in reviews.log()), datetime.date.today()).told():

@@ -97,7 +97,8 @@ class Study:
 
         active = {item.id: item for item in self.items.active()}
         asking = Asking(self.reviews, self.model, source="review")
-        return asking.ask_all(active[due.item] for due in self.reviews.due(active)[: task.count])
+        due = [active[one.item] for one in self.reviews.due(active)[: task.count]]
+        return asking.ask_all(self.reviews.while_due(due))
 
     def _quiz(self, task: "Task") -> bool:
         from assistant.items import Item
