@@ -16,7 +16,7 @@ PREFIX = {"LANGFUSE_PUBLIC_KEY": "pk-lf-", "LANGFUSE_SECRET_KEY": "sk-lf-"}
 def fill(example: str, present: str) -> str:
     """Return the text of .env: the example's lines, with the values that are there, or new ones."""
     line_of = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
-    has = dict(line_of.findall(present))
+    has, named = (dict(line_of.findall(text)) for text in (present, example))
 
     def line(found: re.Match[str]) -> str:
         name, value = found[1], has.get(found[1]) or found[2]
@@ -24,7 +24,7 @@ def fill(example: str, present: str) -> str:
             value = PREFIX.get(name, "") + secrets.token_hex(32)
         return f"{name}={value}"
 
-    own = [f"{name}={value}" for name, value in has.items() if name not in dict(line_of.findall(example))]
+    own = [f"{name}={value}" for name, value in has.items() if name not in named]
     return line_of.sub(line, example) + "".join(f"{text}\n" for text in own)
 
 

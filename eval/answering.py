@@ -91,7 +91,7 @@ def row(
     else:
         values["false_answer"] = float(answered)
     if case.answerable and case.answers:
-        said = " ".join(sentence.text for sentence in given.sentences) or given.answer
+        said = _said(given)
         values |= {"token_f1": token_f1(said, case.answers), "exact_match": exact_match(said, case.answers)}
         cited = [readable(passage) for _, passage in cited_passages(given)]
         shown = [readable(passage) for passage in given.passages]
@@ -122,7 +122,7 @@ def judged(row: Row, given: Answer, model: Model) -> Row:
     if not golds or given.outcome == NOT_IN_THE_NOTES:
         return row
     texts = [readable(passage) for passage in given.passages]
-    said = " ".join(sentence.text for sentence in given.sentences) or given.answer
+    said = _said(given)
     opinions = judge(model, row.question, texts, golds[0], said)
     values = {f"judge_{name}": value for name, value in scores(opinions).items()}
     facts = {"words": float(len(said.split())), "judged": values.get("judge_correctness", math.nan)}
@@ -133,6 +133,11 @@ def judged(row: Row, given: Answer, model: Model) -> Row:
         facts=facts if "judge_correctness" in values else {},
         detail=row.detail | told,
     )
+
+
+def _said(given: Answer) -> str:
+    """Return an answer's sentences without their marks."""
+    return " ".join(sentence.text for sentence in given.sentences) or given.answer
 
 
 def _of_citations(

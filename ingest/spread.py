@@ -32,11 +32,12 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from ingest import clone, embed
-from ingest.chunk import Chunk, chunk, chunk_id, key_of
+from ingest.chunk import Chunk, chunk, key_of
 from ingest.errors import EmbedderUnavailable, StudyError
 from ingest.ledger import Note
 from ingest.parse import Parsed, Parser
 from ingest.read import Document
+from ingest.reuse import ids_of
 from ingest.shelf import Shelf
 from ingest.walk import File
 
@@ -112,8 +113,8 @@ def _had(
     if again or not generation:
         return frozenset(), frozenset()
     versions = frozenset(note.version for note in shelf.ledger.notes().values() if note.version)
-    edited = [known[file.path] for file in files if file.path in known and known[file.path].version]
-    ids = [chunk_id(note.path, note.version, ordinal) for note in edited for ordinal in range(note.chunks)]
+    edited = [known[file.path] for file in files if file.path in known]
+    ids = [id_ for note in edited for id_ in ids_of(note)]
     if not ids:
         return versions, frozenset()
     with closing(shelf.store.view(generation)) as view:
