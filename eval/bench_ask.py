@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
@@ -24,6 +24,7 @@ from eval.bench_measure import (
     THEIRS,
     Place,
     Row,
+    Took,
     apart,
     in_turns,
     milliseconds,
@@ -34,7 +35,7 @@ from eval.bench_measure import (
     took,
 )
 from eval.bench_notes import QUESTIONS, turns
-from eval.command import parser_of
+from eval.bench_stub import model_server
 from ingest import chunk as chunking
 from ingest import index, ledger
 from ingest.chunk import Chunk
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ingest.encode import Vectors
 
 QUESTION = QUESTIONS[0]
+OWN = (ASK, "--no-llm", QUESTION)
 CHUNK_CHARACTERS = 490
 """Of a chunk of the new notes, about."""
 FIRST_TOKEN_S = 0.05
@@ -87,20 +89,25 @@ def make_asked(place: Place) -> None:
     took([*THEIRS, "copy", str(storage), str(storage / "points.jsonl")], place.environment("ask"), storage)
 
 
+def ask_in_turns(place: Place) -> tuple[list[Took], list[Took]]:
+    """Ask the same question of the same chunks by our command and by the llama-index script."""
+    environment, storage = place.environment("ask"), place.folder / "theirs-ask"
+    ours, theirs = in_turns(
+        place.sizes.runs,
+        lambda: took(OWN, environment, place.folder),
+        lambda: took([*THEIRS, "ask", str(storage), QUESTION], environment, place.folder),
+    )
+    return ours, theirs
+
+
 def cold_answer(place: Place) -> Iterator[Row]:
     """Ask a question of 5,000 chunks, each time in a new process."""
     place.once("ask", f"{place.sizes.asked_chunks} {made_with()}", make_asked)
-    environment, storage = place.environment("ask"), place.folder / "theirs-ask"
-    own, their = [ASK, "--no-llm", QUESTION], [*THEIRS, "ask", str(storage), QUESTION]
-    told = json.loads(took([*own, "--json"], environment, place.folder).output)
+    told = json.loads(took([*OWN, "--json"], place.environment("ask"), place.folder).output)
     if told["outcome"] != "quoted":
         raise RuntimeError(f"the cold question came to {told['outcome']}")
-    ours, theirs = in_turns(
-        place.sizes.runs,
-        lambda: took(own, environment, place.folder),
-        lambda: took(their, environment, place.folder),
-    )
-    what = f"cold `ask --no-llm`, {apart(count_chunks, place):,} chunks, whole process"
+    ours, theirs = ask_in_turns(place)
+    what = f"cold `ask --no-llm`, {apart(count_chunks, place, 'ask'):,} chunks, whole process"
     yield process_row(what, ours, theirs, 16)
     most = max(run.megabytes for run in ours)
     their_most = max(run.megabytes for run in theirs)
@@ -119,9 +126,9 @@ def made_with() -> str:
     return f"{index.FORMAT}.{chunking.VERSION}.{ledger.SCHEMA}, {len(bench_notes.sources())} sources"
 
 
-def count_chunks(place: Place) -> int:
-    """Return how many chunks a cold question is asked of."""
-    return Shelf(place.settings("ask")).view().count()
+def count_chunks(place: Place, name: str) -> int:
+    """Return how many chunks the index of a home has."""
+    return Shelf(place.settings(name)).view().count()
 
 
 def help_text(place: Place) -> Iterator[Row]:
@@ -154,20 +161,10 @@ def make_index(place: Place, count: int) -> None:
     draft.finish(count, [])
 
 
-def make_10_000(place: Place) -> None:
-    """Make the smaller index."""
-    make_index(place, place.sizes.retrieved_chunks[0])
-
-
-def make_100_000(place: Place) -> None:
-    """Make the larger index."""
-    make_index(place, place.sizes.retrieved_chunks[-1])
-
-
 def retrieval(place: Place) -> Iterator[Row]:
     """Retrieve for one question after the other in a process that runs, embedding included."""
-    for count, most_ms, make in zip(place.sizes.retrieved_chunks, (15, 40), (make_10_000, make_100_000), strict=False):
-        place.once(f"index-{count}", made_with(), make)
+    for count, most_ms in zip(place.sizes.retrieved_chunks, (15, 40), strict=False):
+        place.once(f"index-{count}", made_with(), partial(make_index, count=count))
         found, steps = apart(warm_times, place, count)
         taken = ", ".join(f"{step} {took:.1f}" for step, took in steps.items())
         yield Row(
@@ -184,9 +181,10 @@ def warm_times(place: Place, count: int) -> tuple[list[float], dict[str, float]]
     """Return seconds of each retrieval, and the median milliseconds of each of its steps."""
     embedder = Shelf(place.settings("retrieval")).embedder
     view = EdgeStore(place.folder / f"index-{count}").view(1)
-    ask: Callable[[str], dict[str, float]] = lambda question: (  # noqa: E731
-        retrieve(question, view, embedder, top_k=6).timings_ms
-    )
+
+    def ask(question: str) -> dict[str, float]:
+        return retrieve(question, view, embedder, top_k=6).timings_ms
+
     for question in QUESTIONS:
         ask(question)
     found, steps = [], []
@@ -270,53 +268,11 @@ def ask_during(
 # ---------------------------------------------------------------------------------------- before a model writes
 
 
-class _Model(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server whose first token comes after a fixed time."""
-
-    protocol_version = "HTTP/1.0"
-
-    def do_GET(self) -> None:
-        self._say(json.dumps({"data": [{"id": "stub", "max_model_len": 8192}]}).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.endswith("/tokenize"):
-            self._say(json.dumps({"count": len(body) // 4}).encode())
-            return
-        time.sleep(FIRST_TOKEN_S)
-        pieces: list[tuple[dict[str, str], str | None]] = [
-            ({"content": "FSDP shards parameters [1]."}, None),
-            ({}, "stop"),
-        ]
-        events = [{"choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in pieces]
-        self._say("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n")
-
-    def _say(self, body: bytes) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-def serve() -> None:
-    """Play a model server on a free port, which is printed, until killed: the bench starts this."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Model)
-    print(server.server_port, flush=True)
-    server.serve_forever()
-
-
 def first_token(place: Place) -> Iterator[Row]:
     """Ask a model server, through us and directly."""
     apart(make_small, place)
-    with subprocess.Popen([sys.executable, "-m", "eval.bench_ask"], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-            ours, direct = apart(first_tokens, place, url)
-        finally:
-            server.kill()
+    with model_server(wait_s=FIRST_TOKEN_S) as url:
+        ours, direct = apart(first_tokens, place, url)
     delay = (median(ours) - median(direct)) * 1000
     yield Row(
         "time to the model server's first token, after retrieval",
@@ -356,8 +312,3 @@ def first_tokens(place: Place, url: str) -> tuple[list[float], list[float]]:
 
     found = in_turns(place.sizes.quick_runs + 1, ours, direct)
     return found[0][1:], found[1][1:]
-
-
-if __name__ == "__main__":
-    parser_of("bench_ask", f"{serve.__doc__}").parse_args()
-    serve()

@@ -13,14 +13,11 @@ import argparse
 import http.client
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,6 +28,7 @@ from pydantic import SecretStr
 
 from assistant.answer import Answer, Asked, Found, Wrote, answer
 from assistant.settings import AssistantSettings
+from eval.bench_web import App, running
 from eval.metrics import estimate
 from eval.rig import Rig, is_built
 from ingest.shelf import Shelf
@@ -124,12 +122,11 @@ def ours(question: str, shelf: Shelf, settings: AssistantSettings) -> Timing:
     return clock.timing(tokens)
 
 
-def through_app(question: str, port: int, token: str) -> Timing:
+def through_app(question: str, app: App) -> Timing:
     """Ask the web app's API."""
-    headers = {"Content-Type": "application/json", "Accept": "application/x-ndjson", "Authorization": f"Bearer {token}"}
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", app.port, timeout=300)) as connection:
         clock, tokens = Clock(), 0
-        connection.request("POST", "/api/v1/answer", json.dumps({"question": question, "top_k": TOP_K}), headers)
+        connection.request("POST", "/api/v1/answer", json.dumps({"question": question, "top_k": TOP_K}), app.headers)
         for line in connection.getresponse():
             event = json.loads(line)
             if event.get("event") == "found":
@@ -174,12 +171,9 @@ def at_once(count: int, ask: Callable[[int], Timing], numbers: Sequence[int]) ->
     return found
 
 
-@contextmanager
-def running_app(settings: AssistantSettings, folder: Path) -> Iterator[tuple[int, str]]:
-    """Start the web app as a process of its own; yield its port and its token."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("STUDY_")} | {
+def environment_of(settings: AssistantSettings) -> dict[str, str]:
+    """Return settings as variables, for the web app."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STUDY_")} | {
         "PYTHONPATH": str(ROOT),
         "STUDY_HOME": str(settings.home),
         "STUDY_NOTES": str(settings.notes),
@@ -188,28 +182,7 @@ def running_app(settings: AssistantSettings, folder: Path) -> Iterator[tuple[int
         "STUDY_LLM_CONNECT_MS": str(settings.llm_connect_ms),
         "STUDY_LLM_FIRST_TOKEN_S": str(settings.llm_first_token_s),
         "STUDY_LLM_MAX_ANSWER_TOKENS": str(settings.llm_max_answer_tokens),
-        "STUDY_UI_LEARNER_QUESTIONS": "32",
-        "STUDY_UI_PORT": str(port),
     }
-    command = [str(Path(sys.executable).with_name("ask")), "ui"]
-    with (folder / "app.log").open("wb") as log:
-        app = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            until, token = time.monotonic() + 60, settings.home / "api-token"
-            while not (_listens(port) and token.exists()):
-                if app.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"the app did not start:\n{(folder / 'app.log').read_text()}")
-                time.sleep(0.1)
-            yield port, token.read_text().strip()
-        finally:
-            app.terminate()
-            app.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as plain:
-        plain.settimeout(1)
-        return plain.connect_ex(("127.0.0.1", port)) == 0
 
 
 def measure(rig: Rig, folder: Path, *, questions: int, rounds: int) -> Iterator[str]:
@@ -230,11 +203,11 @@ def measure(rig: Rig, folder: Path, *, questions: int, rounds: int) -> Iterator[
     bodies = [request_of(question, shelf, settings) for question in asked]
     yield "| at once | | straight to vLLM | through `answer` | added, paired | through the API | added, paired |"
     yield "|---|---|---|---|---|---|---|"
-    with running_app(settings, folder) as (port, token):
+    with running(environment_of(settings), folder) as app:
         ways: dict[str, Callable[[int], Timing]] = {
             "straight": lambda number: straight(("127.0.0.1", rig.port), rig.key, bodies[number]),
             "answer": lambda number: ours(asked[number], shelf, settings),
-            "API": lambda number: through_app(asked[number], port, token),
+            "API": lambda number: through_app(asked[number], app),
         }
         for ask in ways.values():
             ask(0)

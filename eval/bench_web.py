@@ -7,27 +7,33 @@ import http.client
 import json
 import secrets
 import shutil
+import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from eval import bench_notes
-from eval.bench_ask import CHUNK_CHARACTERS, QUESTION, made_with, make_asked, random_vectors
+from eval.bench_ask import (
+    CHUNK_CHARACTERS,
+    OWN,
+    ask_in_turns,
+    count_chunks,
+    made_with,
+    make_asked,
+    random_vectors,
+)
 from eval.bench_measure import (
     ASK,
-    THEIRS,
     Place,
     Row,
     apart,
-    in_turns,
     milliseconds,
     process_row,
     seconds,
@@ -35,7 +41,7 @@ from eval.bench_measure import (
     took,
 )
 from eval.bench_notes import QUESTIONS, turns
-from eval.command import parser_of
+from eval.bench_stub import model_server
 from ingest.shelf import Shelf
 from ingest.sync import sync
 
@@ -58,16 +64,20 @@ class App:
     port: int
     token: str
 
-    def events(self, question: str) -> Iterator[tuple[float, str]]:
-        """Ask; yield the name of each event and when it came, in seconds since the question was sent."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        headers = {
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a question to the API whose answer comes as events."""
+        return {
             "Authorization": f"Bearer {self.token}",
             "Accept": "application/x-ndjson",
             "Content-Type": "application/json",
         }
+
+    def events(self, question: str) -> Iterator[tuple[float, str]]:
+        """Ask; yield the name of each event and when it came, in seconds since the question was sent."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         started = time.perf_counter()
-        connection.request("POST", "/api/v1/answer", json.dumps({"question": question}), headers)
+        connection.request("POST", "/api/v1/answer", json.dumps({"question": question}), self.headers)
         with connection.getresponse() as answer:
             for line in answer:
                 yield time.perf_counter() - started, json.loads(line)["event"]
@@ -107,26 +117,30 @@ class App:
 
 
 @contextmanager
-def running(place: Place, name: str, llm_url: str = "") -> Iterator[App]:
-    """Run the app on a home until the end, its models loaded."""
-    environment = place.environment(name) | {"STUDY_UI_LEARNER_QUESTIONS": str(2 * PEOPLE), "STUDY_UI_PORT": "0"}
-    if llm_url:
-        environment |= {"STUDY_LLM_URL": llm_url, "STUDY_LLM_CONNECT_MS": "5000"}
-    home = place.home(name)
+def running(environment: Mapping[str, str], folder: Path) -> Iterator[App]:
+    """Run the app until the end, its models loaded.
+
+    Args:
+        environment: Names its home, its notes and its model server.
+        folder: Where it runs, and writes what it prints: app.log.
+    """
+    home = Path(environment["STUDY_HOME"])
     for old in home.glob("app-*.json"):
         old.unlink()
-    process = subprocess.Popen([ASK, "ui"], env=environment, cwd=place.folder, stderr=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 120
-        while not (found := list(home.glob("app-*.json"))):
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("the app did not start")
-            time.sleep(0.05)
-        told = json.loads(found[0].read_text())
-        yield App(told["port"], (home / "api-token").read_text().strip())
-    finally:
-        process.terminate()
-        process.wait(30)
+    environment = {**environment, "STUDY_UI_LEARNER_QUESTIONS": str(2 * PEOPLE), "STUDY_UI_PORT": "0"}
+    with (folder / "app.log").open("w+b") as log:
+        process = subprocess.Popen([ASK, "ui"], env=environment, cwd=folder, stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + 120
+            while not (found := list(home.glob("app-*.json"))):
+                if process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"the app did not start:\n{(folder / 'app.log').read_text()}")
+                time.sleep(0.05)
+            told = json.loads(found[0].read_text())
+            yield App(told["port"], (home / "api-token").read_text().strip())
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 # ------------------------------------------------------------------------------------------------------- start
@@ -176,8 +190,8 @@ def _page(port: int) -> bytes:
 
 
 def _free_port() -> int:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return server.server_port
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 # ------------------------------------------------------------------------------------------- through the terminal
@@ -186,61 +200,13 @@ def _free_port() -> int:
 def through(place: Place) -> Iterator[Row]:
     """Ask at a terminal while the app runs, each time in a new process."""
     place.once("ask", f"{place.sizes.asked_chunks} {made_with()}", make_asked)
-    environment, storage = place.environment("ask"), place.folder / "theirs-ask"
-    own, their = [ASK, "--no-llm", QUESTION], [*THEIRS, "ask", str(storage), QUESTION]
-    with running(place, "ask"):
-        took(own, environment, place.folder)
-        ours, theirs = in_turns(
-            place.sizes.runs,
-            lambda: took(own, environment, place.folder),
-            lambda: took(their, environment, place.folder),
-        )
+    with running(place.environment("ask"), place.folder):
+        took(OWN, place.environment("ask"), place.folder)
+        ours, theirs = ask_in_turns(place)
     yield process_row("`ask --no-llm` through the running app, the same chunks, whole process", ours, theirs, 50)
 
 
 # -------------------------------------------------------------------------------------------------- many people
-
-
-class _Writer(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server that writes at a steady pace."""
-
-    protocol_version = "HTTP/1.0"
-
-    def do_GET(self) -> None:
-        self._begin()
-        self.wfile.write(json.dumps({"data": [{"id": "stub", "max_model_len": 8192}]}).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self._begin()
-        if self.path.endswith("/tokenize"):
-            self.wfile.write(json.dumps({"count": len(body) // 4}).encode())
-            return
-        with suppress(BrokenPipeError):  # who asked has hung up
-            for number in range(PIECES):
-                self._say({"content": f" word{number}"}, None)
-                time.sleep(PACE_S)
-            self._say({"content": " [1]."}, "stop")
-            self.wfile.write(b"data: [DONE]\n\n")
-
-    def _begin(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    def _say(self, delta: dict[str, str], end: str | None) -> None:
-        event = {"choices": [{"index": 0, "delta": delta, "finish_reason": end}]}
-        self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-def serve() -> None:
-    """Play a model server on a free port, which is printed, until killed: the bench starts this."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Writer)
-    server.daemon_threads = True
-    print(server.server_port, flush=True)
-    server.serve_forever()
 
 
 def make_web(place: Place) -> None:
@@ -259,26 +225,19 @@ def make_web(place: Place) -> None:
             there = sync(shelf).chunks
 
 
-def count_chunks(place: Place) -> int:
-    """Return how many chunks the app is asked of."""
-    return Shelf(place.settings("web")).view().count()
-
-
 def people(place: Place) -> Iterator[Row]:
     """Ask one question after the other, then twenty at once, of a model that writes at a steady pace."""
     place.once("web", f"{place.sizes.retrieved_chunks[0]} {made_with()}", make_web)
-    chunks = f"{apart(count_chunks, place):,} chunks"
-    with subprocess.Popen([sys.executable, "-m", "eval.bench_web"], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-            with running(place, "web", url) as app:
-                alone = [_first(app.events(q), "found", 1) for q in turns(QUESTIONS, 2 * place.sizes.questions)]
-                drawn = [_first(app.pictures(q), "shown", 2) for q in turns(QUESTIONS, place.sizes.questions // 2)]
-                asked = _together(app.events, "found", 1)
-                shown = _together(app.pictures, "shown", 2)  # the first picture says that it looks for passages
-        finally:
-            server.kill()
+    chunks = f"{apart(count_chunks, place, 'web'):,} chunks"
+    environment = place.environment("web") | {"STUDY_LLM_CONNECT_MS": "5000"}
+    with (
+        model_server(pieces=PIECES, pace_s=PACE_S) as url,
+        running(environment | {"STUDY_LLM_URL": url}, place.folder) as app,
+    ):
+        alone = [_first(app.events(q), "found", 1) for q in turns(QUESTIONS, 2 * place.sizes.questions)]
+        drawn = [_first(app.pictures(q), "shown", 2) for q in turns(QUESTIONS, place.sizes.questions // 2)]
+        asked = _together(app.events, "found", 1)
+        shown = _together(app.pictures, "shown", 2)  # the first picture says that it looks for passages
     yield Row(
         f"web app, warm, {chunks}: from a question to its passages, over the API; on the page",
         f"{milliseconds(alone)}; {milliseconds(drawn)}",
@@ -348,8 +307,3 @@ def web(place: Place) -> Iterator[Row]:
     yield from start(place)
     yield from through(place)
     yield from people(place)
-
-
-if __name__ == "__main__":
-    parser_of("bench_web", f"{serve.__doc__}").parse_args()
-    serve()

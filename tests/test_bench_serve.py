@@ -8,13 +8,14 @@ from eval.bench_serve import (
     Clock,
     Timing,
     at_once,
+    environment_of,
     ours,
     request_of,
     rows,
-    running_app,
     straight,
     through_app,
 )
+from eval.bench_web import running
 from eval.metrics import estimate
 from ingest.shelf import Shelf
 from tests.fake_openai import FakeServer
@@ -72,10 +73,10 @@ def test_what_we_add_ourselves_is_within_50_ms(corpus_settings: AssistantSetting
         shelf = Shelf(settings)
         bodies = {question: request_of(question, shelf, settings) for question in QUESTIONS[:4]}
         added: dict[str, list[float]] = {"answer": [], "API": []}
-        with running_app(settings, tmp_path) as (port, token):
-            through_app(QUESTIONS[0], port, token)
+        with running(environment_of(settings), tmp_path) as app:
+            through_app(QUESTIONS[0], app)
             for question, body in list(bodies.items()) * 3:
                 bare = straight(("127.0.0.1", server.server_port), "", body).first_s
                 added["answer"].append(ours(question, shelf, settings).first_s - bare)
-                added["API"].append(through_app(question, port, token).first_s - bare)
+                added["API"].append(through_app(question, app).first_s - bare)
     assert {way: estimate(some).value < 0.05 for way, some in added.items()} == {"answer": True, "API": True}
