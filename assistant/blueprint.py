@@ -200,7 +200,7 @@ def _blueprint(top: Fields) -> Blueprint:
     labs = tuple(_lab(part, in_phases) for part in top.parts("labs", needed=False))
     sources = tuple(_source(part) for part in top.parts("sources", needed=False))
     exam = _exam(part) if (part := top.part("exam")) else None
-    top.end(("id", "title", "kind", "about", "sources", unit, "slack", "hours_per_week", "exam", "phases", "domains"))
+    top.end()
     made = Blueprint(
         id=id_,
         title=title,
@@ -224,13 +224,13 @@ def _blueprint(top: Fields) -> Blueprint:
 
 def _phase(part: Fields, unit: str, length: int) -> Phase:
     made = Phase(part.id(), part.text("title"), part.whole(unit, least=1) * length, part.text("goal"))
-    part.end(("id", "title", unit, "goal"))
+    part.end()
     return made
 
 
 def _domain(part: Fields) -> Domain:
     made = Domain(part.id(), part.text("title"), part.number("weight"))
-    part.end(("id", "title", "weight"))
+    part.end()
     return made
 
 
@@ -243,13 +243,13 @@ def _objective(part: Fields, phases: Sequence[str], domains: Sequence[str]) -> O
         part.number("hours", least=0.1),
         tuple(term.strip() for term in part.text("about", needed=False).split(",") if term.strip()),
     )
-    part.end(("id", "text", "domain", "phase", "hours", "about"))
+    part.end()
     return made
 
 
 def _milestone(part: Fields, phases: Sequence[str]) -> Milestone:
     made = Milestone(part.id(), part.text("text"), part.one_of("phase", phases))
-    part.end(("id", "text", "phase"))
+    part.end()
     return made
 
 
@@ -263,13 +263,13 @@ def _certificate(part: Fields, phases: Sequence[str]) -> Certificate:
         part.whole("valid_months", needed=False),
         part.date("date", needed=False),
     )
-    part.end(("id", "title", "phase", "code", "fee_usd", "valid_months", "date"))
+    part.end()
     return made
 
 
 def _lab(part: Fields, phases: Sequence[str]) -> Lab:
     made = Lab(part.id(), part.text("text"), part.one_of("phase", phases), part.number("hours", least=0.1))
-    part.end(("id", "text", "phase", "hours"))
+    part.end()
     return made
 
 
@@ -277,7 +277,7 @@ def _source(part: Fields) -> Source:
     checked = part.date("checked")
     assert checked is not None
     made = Source(part.text("what"), checked)
-    part.end(("what", "checked"))
+    part.end()
     return made
 
 
@@ -289,7 +289,7 @@ def _exam(part: Fields) -> Exam:
         part.number("fee_usd", needed=False),
         part.whole("valid_months", needed=False),
     )
-    part.end(("code", "questions", "minutes", "fee_usd", "valid_months"))
+    part.end()
     return made
 
 

@@ -197,7 +197,6 @@ class Pool:
     def __init__(self, facts: Sequence[Fact], embed: Embed, texts: Iterable[str] = ()) -> None:
         self._alike = alike_by(embed)
         self.definitions = [fact for fact in facts if fact.kind == DEFINITION]
-        self.long_forms = [fact for fact in facts if fact.kind == LONG_FORM]
         self.codes = list(dict.fromkeys(code for text in texts for code in codes_in(text)))
         self._vectors: Vectors | None = None
 

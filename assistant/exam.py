@@ -24,7 +24,7 @@ from assistant.grade import chosen_option, grade
 from assistant.interval import wilson
 from assistant.items import MCQ, Item, item_of
 from assistant.mastery import is_right
-from assistant.review import AGAIN, GOOD, Review, Reviews
+from assistant.review import GOOD, Review, Reviews, rating_of
 
 TIME_UP, ENDED, DONE = "the time is up", "the learner ended it", "every question was answered"
 
@@ -259,7 +259,7 @@ class Exam:
         n = self._order[0]
         self._answers[n] = self._reviews.add(
             item,
-            GOOD if graded.correct else AGAIN,
+            rating_of(graded.correct),
             correct=graded.correct,
             given=given,
             by=graded.by,
@@ -379,7 +379,7 @@ class Exam:
     def _miss(self, n: int, one: Question) -> Miss:
         item, review = one.item, self._answers.get(n)
         given = review.given if review else ""
-        if item.kind == MCQ and given and (position := chosen_option(item, given)) >= 0:
+        if item.kind == MCQ and given and (position := chosen_option(item, given)[0]) >= 0:
             given = item.options[position]
         evidence = item.evidence
         return Miss(

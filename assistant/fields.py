@@ -2,14 +2,14 @@
 
 fields = open_fields(path)
 title, weight = fields.text("title"), fields.number("weight")
-fields.end(("title", "weight"))
+fields.end()
 """
 
 import datetime
 import difflib
 import re
 import reprlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,7 +89,7 @@ class Fields:
         self._path, self.given = path, given
         name = given.get("id")
         self._what = within + (f" {name}" if within and isinstance(name, str) else "")
-        self._left = set(given)
+        self._left, self._known = set(given), set[str]()
 
     def refuse(self, problem: str, field: str = "") -> NoReturn:
         """Raise BlueprintRejected with the line of a field, or of the whole mapping."""
@@ -101,6 +101,7 @@ class Fields:
 
     def _take(self, field: str, needed: bool) -> Any:
         self._left.discard(field)
+        self._known.add(field)
         found = self.given.get(field)
         if found is None and needed:
             alike = difflib.get_close_matches(field, self._left, n=1)
@@ -167,9 +168,9 @@ class Fields:
             self.refuse(f"{field} is {_short(found)}; write it as {field}: {{…}}", field)
         return Fields(self._path, found, field) if found is not None else None
 
-    def end(self, known: Sequence[str]) -> None:
+    def end(self) -> None:
         """Refuse what no method asked for."""
         for field in sorted(self._left):
-            alike = difflib.get_close_matches(field, known, n=1)
+            alike = difflib.get_close_matches(field, self._known, n=1)
             hint = f"is {alike[0]} meant?" if alike else "take it out"
             self.refuse(f"{field} is no field of it; {hint}", field)

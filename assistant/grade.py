@@ -81,7 +81,7 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
     if not re.search(r"\w|[^\s\w.?!…-]", given) or _NO_ANSWER.fullmatch(normal(given)):
         return Grade(False, "", KEY)
     if item.kind == MCQ:
-        chosen, why = _chosen(item, given)
+        chosen, why = chosen_option(item, given)
         return Grade(chosen == item.key, "", KEY) if chosen >= 0 else Grade(None, why, KEY)
     if item.kind == TRUE_FALSE:
         truth = _truth(given)
@@ -99,12 +99,7 @@ def grade(item: Item, given: str, model: Model | None = None) -> Grade:
         return Grade(None, f"the model could not judge this answer: {error}", LEARNER)
 
 
-def chosen_option(item: Item, given: str) -> int:
-    """Return the position of the option that was named by number, letter or text; -1: none was."""
-    return _chosen(item, given)[0]
-
-
-def _chosen(item: Item, given: str) -> tuple[int, str]:
+def chosen_option(item: Item, given: str) -> tuple[int, str]:
     """Return the position of the option that was named; or -1 and what to say to the learner."""
     text = given.strip().casefold()
     named = [n for n, option in enumerate(item.options) if option.strip().casefold() == text]

@@ -12,7 +12,6 @@ made again from the notes and items can't. An item is bound to its evidence: an 
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -228,10 +227,6 @@ class Items(Database):
                     (self._now(), reason, item.made_by, draft),
                 )
             db.execute("DELETE FROM rejections WHERE id <= (SELECT max(id) FROM rejections) - ?", (KEPT_REJECTIONS,))
-
-    def rejections(self) -> Counter[str]:
-        """Return how often each reason was given."""
-        return Counter(dict(self.rows("SELECT reason, count(*) FROM rejections GROUP BY reason")))
 
 
 def path_of(notes_folder: Path) -> Path:

@@ -145,7 +145,16 @@ def _make(
     written: list[Item] = []
     if model:
         try:
-            for made in _write(shelf, sources, about, existing, wish, model):
+            for made in write(
+                model,
+                about or _spread(sources, existing, wish.seed),
+                {one.version: one for one in sources},
+                wanted=wish.wanted,
+                existing=existing,
+                embed=shelf.embedder.encode,
+                kinds=wish.kinds,
+                objective=wish.objective,
+            ):
                 if isinstance(made, Item):
                     written.append(made)
                 yield made
@@ -240,21 +249,6 @@ def _in_turns(facts: list[Fact], near: dict[str, int]) -> list[Fact]:
         placed.append((turns[place.chunk], near[place.chunk], fact))
         turns[place.chunk] += 1
     return [fact for _, _, fact in sorted(placed, key=lambda entry: entry[:2])]
-
-
-def _write(
-    shelf: Shelf, sources: list[Source], about: list[Chunk], existing: list[Item], wish: Wish, model: Model
-) -> Generator[Made, None, None]:
-    yield from write(
-        model,
-        about or _spread(sources, existing, wish.seed),
-        {one.version: one for one in sources},
-        wanted=wish.wanted,
-        existing=existing,
-        embed=shelf.embedder.encode,
-        kinds=wish.kinds,
-        objective=wish.objective,
-    )
 
 
 def _spread(sources: list[Source], existing: list[Item], seed: int) -> list[Chunk]:

@@ -101,9 +101,7 @@ class Asking:
     def _tell(self, item: "Item", graded: "Grade") -> None:
         from assistant.facts import plain
 
-        answer = line_of(item.answer)
-        if item.kind == "ordering":
-            answer = "; ".join(line_of(item.options[int(n) - 1]) for n in item.answer.split())
+        answer = line_of(item.in_words)
         verdict = {True: "Right.", False: f"Wrong: {answer}", None: answer}[graded.correct]
         click.echo(f"   {verdict}")
         if graded.correct and item.kind not in ("mcq", "true_false"):

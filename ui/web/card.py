@@ -157,9 +157,7 @@ def cited(item: Item) -> dict[str, Any]:
 
 
 def _answer_text(item: Item) -> str:
-    if item.kind == ORDERING:
-        return escaped("; ".join(item.options[int(n) - 1] for n in item.answer.split()))
-    return escaped(item.answer.capitalize() if item.kind == TRUE_FALSE else item.answer)
+    return escaped(item.answer.capitalize() if item.kind == TRUE_FALSE else item.in_words)
 
 
 def _answers(of: Round) -> str:
