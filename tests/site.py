@@ -1,10 +1,11 @@
 """A small real web site on loopback, and a page of it."""
 
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.listening import listening
 
 PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>Fully Sharded Data Parallel</title></head><body>
 <nav><a href="/">Home</a> <a href="/b">Tutorials</a></nav><div class="cookie-banner">We use cookies.</div>
@@ -76,13 +77,8 @@ def site(pages: dict[str, Answer], context: ssl.SSLContext | None = None) -> Ite
         def handle_error(self, request: object, client_address: object) -> None:
             """A client that hangs up is what some of these tests are about."""
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        if context:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}", seen
-        finally:
-            server.shutdown()
-            thread.join()
+    server = Server(("127.0.0.1", 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with listening(server):
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}", seen

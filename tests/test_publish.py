@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +16,7 @@ from eval.runs import Run
 from eval.score import Row, summarise
 from ingest import trace
 from ingest.settings import IngestSettings
+from tests.listening import listening
 from tests.test_trace import attributes, soon
 
 NOW = "2026-11-21T06:00:00.000Z"
@@ -121,18 +121,11 @@ def a_run(folder: Path) -> tuple[Run, list[Row]]:
 
 
 def test_a_run_arrives_as_an_experiment_over_its_cases(tmp_path: Path) -> None:
-    server = FakeLangfuse()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    settings = sending(tmp_path, server.url)
-    try:
+    with listening(FakeLangfuse()) as server:
+        settings = sending(tmp_path, server.url)
         run, rows = a_run(tmp_path)
         assert publish(settings, run, rows) == 1
         soon(lambda: not trace.waiting(settings) and len(server.scores) >= 6)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     assert sorted(item["metadata"]["case"] for item in server.items.values()) == ["q1", "q2"]
     assert {item["datasetName"] for item in server.items.values()} == {"gold-queries"}
     assert "ann@example.org" not in json.dumps(list(server.items.values()))

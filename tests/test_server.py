@@ -1,6 +1,5 @@
 """A Qdrant server that refuses, stalls, fails or is of another version gives one clear line."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ import pytest
 
 from ingest.errors import IndexUnavailable
 from ingest.server import ServerStore, _ServerDraft, _ServerView
+from tests.listening import listening
 from tests.stores import notes
 
 pytestmark = [
@@ -41,11 +41,8 @@ def http_server(answer: Callable[[str], tuple[int, str]], delay: float = 0.0) ->
         def log_message(self, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def welcome(release: str) -> str:

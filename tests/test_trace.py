@@ -6,10 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +33,7 @@ from ingest.trace import Step, Trace
 from tests.conftest import ROOT
 from tests.fake_openai import FakeServer
 from tests.fakes import HashedEmbedder
+from tests.listening import listening
 
 SAYS = "DDP keeps a full copy of the model on every GPU, and FSDP keeps one shard of the parameters [1]."
 KEY = "sk-lf-1f0c2b34-5d6e-47f8-9a0b-c1d2e3f40516"
@@ -92,18 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
 
-@contextmanager
-def langfuse(status: int = 200) -> Iterator[FakeLangfuse]:
+def langfuse(status: int = 200) -> AbstractContextManager[FakeLangfuse]:
     """A server that is there."""
-    server = FakeLangfuse(status)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return listening(FakeLangfuse(status))
 
 
 def traced(home: Path, url: str) -> IngestSettings:

@@ -1,7 +1,6 @@
 """Forty ways to make a page load, run or send something, in all that notes, names, models, items and learners write."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from ingest.shelf import Shelf
 from ingest.sync import sync
 from tests.browser import ask, opened, served, tab
 from tests.fake_openai import FakeServer
+from tests.listening import listening
 
 pytestmark = pytest.mark.slow
 
@@ -108,12 +108,8 @@ class Listening(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def elsewhere() -> Iterator[Elsewhere]:
-    with Elsewhere() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with listening(Elsewhere()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def payloads(elsewhere: Elsewhere, *kinds: tuple[str, ...]) -> list[str]:
