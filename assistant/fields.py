@@ -5,6 +5,7 @@ title, weight = fields.text("title"), fields.number("weight")
 fields.end()
 """
 
+import contextlib
 import datetime
 import difflib
 import re
@@ -142,6 +143,9 @@ class Fields:
 
     def date(self, field: str, *, needed: bool = True) -> datetime.date | None:
         found = self._take(field, needed)
+        if isinstance(found, str):  # in quotation marks
+            with contextlib.suppress(ValueError):
+                return datetime.date.fromisoformat(found)
         if found is not None and type(found) is not datetime.date:
             self.refuse(f"{field} is {_short(found)}; write a date as 2027-03-01", field)
         return found

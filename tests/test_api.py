@@ -146,6 +146,11 @@ def test_a_quiz_is_that_of_ask_quiz_and_what_is_due_has_no_answers(app: Served) 
     assert "answer" not in due[0]
     wrong = app.api("POST", "/api/v1/quiz", {"kinds": ["essay"]})
     assert (wrong.status, wrong.json["kind"]) == (400, "QuestionRejected")
+    app.service.desk.reviews().add(item.item, 1, correct=False, at=time.time() + 86400)  # the clock was put back since
+    put_back = app.api("GET", "/api/v1/reviews")
+    assert (put_back.status, put_back.json["kind"]) == (409, "ClockWrong")
+    app.service.desk.reviews().add(item.item, 1, correct=False)
+    assert app.api("GET", "/api/v1/reviews").status == 200
 
 
 def test_prometheus_is_told_of_answers_and_of_nothing_private(app: Served) -> None:

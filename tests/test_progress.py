@@ -21,6 +21,7 @@ from assistant.progress import Followed, Progress, Section, progress
 from assistant.review import Reviews
 from assistant.settings import AssistantSettings
 from tests.planned import RDMA, World, day, item
+from tests.test_blueprint import SMALL
 from tests.test_review import DAY
 from ui.cert import months_later
 from ui.cli import main
@@ -146,6 +147,16 @@ def test_a_certificate_takes_title_and_validity_from_its_plan() -> None:
     assert "there is no certificate cka; yours: nca-aiio" in ask("cert", "drop", "cka").stderr
     assert ask("cert", "drop", "nca-aiio").exit_code == 0
     assert json.loads(ask("cert", "list", "--json").stdout)["certificates"] == []
+
+
+def test_a_certificate_of_two_plans_is_offered_once_with_the_day_that_the_plan_has(settings: AssistantSettings) -> None:
+    own = settings.home / "plans"
+    own.mkdir(parents=True)
+    for name, date in (("one", "2027-03-01"), ("two", '"2027-03-01"')):
+        (own / f"{name}.yaml").write_text(SMALL.replace("my-exam", name).replace("2027-03-01", date))
+        assert ask("plan", name, "--start", "2026-11-21").exit_code == 0
+    assert ask("cert", "list").stdout == "in a plan 2027-03-01  Certificate X (x-1): ask cert add x-1\n"
+    assert ask("cert", "add", "x-1").stdout == "Certificate X: planned 2027-03-01\n"
 
 
 # ----------------------------------------------------------------------------------------------------- learners

@@ -114,7 +114,8 @@ def list_(as_json: bool) -> None:
         ends = f", until {one.expires}" if one.expires else ""
         click.echo(f"{one.told(today):<9}{day}{ends}  {line_of(one.title)} ({line_of(one.id)})")
     for offer in suggested:
-        click.echo(f"{'in a plan':<9}  {line_of(offer.title)} ({offer.id}): ask cert add {offer.id}")
+        day = f" {offer.date}" if offer.date else ""
+        click.echo(f"{'in a plan':<9}{day}  {line_of(offer.title)} ({offer.id}): ask cert add {offer.id}")
     if not held and not suggested:
         click.echo("no certificate yet; plan one: ask cert add ID --title TITLE --day DATE")
 
@@ -124,12 +125,12 @@ def offered(settings: "UiSettings", decisions: "Decisions") -> "list[Certificate
     from assistant.blueprint import find
     from assistant.errors import BlueprintRejected, NoSuchPlan
 
-    found: list[Certificate] = []
+    found: dict[str, Certificate] = {}
     for name in decisions.begun():
         with contextlib.suppress(NoSuchPlan, BlueprintRejected):  # ask plan says what is wrong with it
-            found += find(name, settings.home).certificates
+            found = {one.id: one for one in find(name, settings.home).certificates} | found
     spoken_of = {one.id for one in decisions.certificates()}
-    return [one for one in found if one.id not in spoken_of]
+    return [one for one in found.values() if one.id not in spoken_of]
 
 
 def _opened() -> "tuple[UiSettings, Decisions]":
@@ -159,7 +160,7 @@ def certify(
     day: datetime.date | None = None,
     expires: datetime.date | None = None,
 ) -> "Held":
-    """Keep what became of a certificate, and return it; a plan says what it is called and how long it is valid.
+    """Keep what became of a certificate, and return it; a plan says its title, day and validity.
 
     Args:
         settings: Where plans of the user's own are.
@@ -167,10 +168,12 @@ def certify(
         id_: That of a plan's certificate, or any word.
         state: planned, booked, earned or dropped.
         title: What it is called; empty: as before, or as the plan has it.
-        day: When it is to be taken, or was earned.
+        day: When it is to be taken, or was earned; None: as the plan says, if it is planned.
         expires: When it ends; None: as the plan says.
     """
     known = _known(settings, id_)
+    if state == "planned" and known:
+        day = day or known.date
     if state == "earned" and day and expires is None and known and known.valid_months:
         expires = months_later(day, known.valid_months)
     spoken_of = {one.id for one in decisions.certificates()}

@@ -25,6 +25,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
 
+from assistant.errors import ClockWrong
 from ingest.errors import IndexUnavailable, LedgerUnavailable, NotIndexed, StudyError, SyncRunning
 from ui.errors import TooManyQuestions
 from ui.web.desk import Desk
@@ -34,6 +35,7 @@ NDJSON = "application/x-ndjson"
 STATUS: tuple[tuple[type[StudyError], int], ...] = (
     (NotIndexed, 409),
     (SyncRunning, 409),
+    (ClockWrong, 409),
     (TooManyQuestions, 429),
     (IndexUnavailable, 503),
     (LedgerUnavailable, 503),

@@ -268,7 +268,9 @@ class Desk:
 
         if self.generation:
             refresh(self.items(), self.shelf)
-        return due_json(self.reviews(), active_in(self.items(), course), most)
+        reviews = self.reviews()
+        reviews.check_clock()
+        return due_json(reviews, active_in(self.items(), course), most)
 
     # --------------------------------------------------------------------------------------------------- room
 

@@ -86,6 +86,7 @@ class PlanTab:
             note, place = pressed.text("note"), pressed.text("place")
             return {self.side: drawn(self._desk, learner, lambda: note_html(self._desk.shelf, note, place))}
         try:
+            self._desk.reviews(learner).check_clock()  # what is decided is kept with its day
             if pressed.action == "tick":
                 blueprint = find(name, self._desk.settings.home)
                 known = {*(one.id for one in blueprint.milestones), *(one.id for one in blueprint.labs)}
