@@ -81,11 +81,11 @@ window.study = {
     });
     document.addEventListener('keydown', event => { if (event.key === 'Escape') close(toggle); });
   },
-  // What asks back about a bad answer comes into view, under the keyboard.
-  complaint() {
+  // What asks back about a bad answer comes into view, under the keyboard, as soon as it is there, if within a second.
+  complaint(looks = 16) {
     setTimeout(() => {
       const box = document.querySelector('#wrong');
-      if (!box || !box.offsetParent) return;
+      if (!box || !box.offsetParent) return looks && this.complaint(looks - 1);
       box.scrollIntoView({ block: 'nearest' });
       box.querySelector('input').focus({ preventScroll: true });
     }, 60);
