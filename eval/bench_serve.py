@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from assistant.answer import Answer, Asked, Found, Wrote, answer
 from assistant.settings import AssistantSettings
+from eval.bench_notes import QUESTIONS
 from eval.bench_web import App, running
 from eval.metrics import estimate
 from eval.rig import Rig, is_built
@@ -35,13 +36,6 @@ from ingest.shelf import Shelf
 from ingest.sync import sync
 
 ROOT = Path(__file__).resolve().parent.parent
-QUESTIONS = (
-    "How does FSDP differ from DDP?", "What does an AI architect do?", "What is PagedAttention?",
-    "How many threads are in a warp?", "Why is safetensors safer than pickle?", "What is continuous batching?",
-    "What does reciprocal rank fusion do?", "What is tensor parallelism?", "What is a reranker for?",
-    "What is the KV cache?", "What is prompt injection?", "What does quantization do to a model?",
-    "What is pipeline parallelism?", "What is an embedding?", "What is InfiniBand for?", "What is LoRA?",
-)  # fmt: skip
 AT_ONCE = (1, 4, 16)
 ANSWER_TOKENS, TOP_K = 48, 3
 WAYS = ("straight", "answer", "API")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from assistant.settings import AssistantSettings
+from eval.bench_notes import QUESTIONS
 from eval.bench_serve import (
-    QUESTIONS,
     Clock,
     Timing,
     at_once,
