@@ -350,7 +350,9 @@ def _gift_item(before: str, after: str, said: str, why: str, source: str) -> Ite
         return Item(kind, asked, str(number[1]), _NOWHERE, explanation=why, made_by=source)
     parts = [
         (mark, float(weight or (100 if mark == "=" else 0)), _unescaped(re.split(r"(?<!\\)#", one)[0]))
-        for mark, weight, one in re.findall(r"(?<!\\)([=~])\s*(?:%(-?[\d.]+)%)?((?:\\.|[^\\=~])*)", said, re.DOTALL)
+        for mark, weight, one in re.findall(
+            r"(?<!\\)([=~])\s*(?:%(-?\d+(?:\.\d+)?)%)?((?:\\.|[^\\=~])*)", said, re.DOTALL
+        )
     ]
     right = [one for _, weight, one in parts if weight == 100 and one]
     wrong = [one for mark, weight, one in parts if mark == "~" and weight <= 0 and one]

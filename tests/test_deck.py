@@ -154,6 +154,7 @@ def test_what_an_xml_file_may_not_hold_is_left_out_of_qti(tmp_path: Path) -> Non
         ("~%50%a ~%50%b ~%-100%c", "several right answers", "~%50%a ~%50%b ~%-100%c"),
         ("=%50%Grant =Ulysses Grant", SHORT, "Ulysses Grant"),
         ("~%100%a ~b ~c ~d", MCQ, "a"),
+        ("=%.%a ~%1.2.3%b ~%99.99999%c", MCQ, "%.%a"),
     ],
 )
 def test_a_gift_answer_in_part_or_in_a_range_is_not_taken_for_a_right_one(
