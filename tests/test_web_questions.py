@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,14 @@ def tab(desk: Desk) -> QuizTab:
 
 def shown_of(tab: QuizTab, *shown: dict[Any, Any]) -> str:
     return str(shown[-1][tab.questions.card.html])
+
+
+def test_a_round_begins_though_each_picture_of_it_is_asked_for_in_another_thread(desk: Desk, tab: QuizTab) -> None:
+    pictures = tab.start("", EVERYWHERE, 2, ME)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        shown = [each.submit(next, pictures, None).result(60) for each in (one, other, one, other)]
+    assert '<h2 tabindex="-1"><small>1</small> ' in shown_of(tab, shown[1])
+    assert shown[2:] == [None, None]
 
 
 def test_a_model_that_fails_at_work_is_told_beside_the_questions_that_rules_make(

@@ -78,8 +78,9 @@ class Questions:
                 made = choose(reviews, model, lambda error: remarks.append(quiz.failed(error)))
             begun = Round(reviews, Supply(made, lambda: desk.seat(learner)), self._source, model, remarks=remarks)
             self._rounds.begin(learner, begun)
-            with begun.lock:
-                yield self._next(begun)
+            with begun.lock:  # not while it yields: each picture may be asked for in another thread
+                shown = self._next(begun)
+            yield shown
         except StudyError as error:
             yield self.card.plain(failed(str(error)))
         except Exception as error:  # a fault of ours: who waits must hear of it
