@@ -55,6 +55,7 @@ def test_a_round_begins_though_each_picture_of_it_is_asked_for_in_another_thread
     pictures = tab.start("", EVERYWHERE, 2, ME)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         shown = [each.submit(next, pictures, None).result(60) for each in (one, other, one, other)]
+    assert shown[1]
     assert '<h2 tabindex="-1"><small>1</small> ' in shown_of(tab, shown[1])
     assert shown[2:] == [None, None]
 
