@@ -356,6 +356,11 @@ def test_an_exam_ends_when_its_time_is_up(browser: Any, course: App) -> None:
         page.locator("#exam-minutes input").fill("0.05")
         page.keyboard.press("Tab")
         page.wait_for_timeout(300)
+        tab(page, "Plan")
+        page.wait_for_selector("#plan-page .domain")
+        tab(page, "Exam")
+        page.wait_for_timeout(500)
+        assert page.locator("#exam-count input").input_value() == "4"  # what was written there stays
         page.click("#exam-start")
         page.wait_for_selector("#exam-card [role=timer]", timeout=60_000)
         page.wait_for_selector("#exam-card h2:has-text('right')")

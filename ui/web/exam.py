@@ -96,12 +96,10 @@ class ExamTab:
                 continue
         names = [name for _, name in choices]
         first = chosen if chosen in names else "nca-aiio" if "nca-aiio" in names else next(iter(names), None)
-        count, minutes = self.usual(first)
-        shown: dict[Any, Any] = {
-            self.plan: gr.update(choices=choices, value=first),
-            self.count: count,
-            self.minutes: minutes,
-        }
+        shown: dict[Any, Any] = {self.plan: gr.update(choices=choices, value=first)}
+        if first != chosen:  # else what the learner wrote there stays
+            count, minutes = self.usual(first)
+            shown |= {self.count: count, self.minutes: minutes}
         try:
             return shown | self._around(request) | self._restored(request)
         except StudyError as error:
