@@ -390,6 +390,13 @@ def test_an_exam_is_taken_left_resumed_and_shown_again(notes: AssistantSettings)
     assert f"My exam: {told['whole']['right'] + 1} of 5 right" in done.stdout
 
 
+def test_an_exam_begun_beside_one_that_was_left_says_so(notes: AssistantSettings) -> None:
+    assert "was left" not in ask("exam", "--plan", "my-exam", "-n", "5", "--no-llm", given="1\nq\n").stderr
+    second = ask("exam", "--plan", "my-exam", "-n", "2", "--no-llm", given="1\n1\n")
+    assert "My exam was left with 1 of 5 answered; it waits until the new exam is over\n" in second.stderr
+    assert "My exam: 4 questions and " in ask("exam", "--resume", given="q\n").stdout
+
+
 def test_an_exam_needs_a_plan_and_something_to_resume(notes: AssistantSettings) -> None:
     assert "name the plan: ask exam --plan NAME" in ask("exam").stderr
     assert "no exam was left unfinished" in ask("exam", "--resume").stderr

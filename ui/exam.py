@@ -1,5 +1,6 @@
 """The command `ask exam`: a practice exam at the terminal."""
 
+import contextlib
 import select
 import sys
 from typing import TYPE_CHECKING
@@ -114,6 +115,7 @@ def _begun(
         if sys.stderr.isatty():
             click.echo(f"\r{counted(made, 'questions')} made", nl=False, err=True)
 
+    _tell_of_another(reviews)
     begun = begin(
         reviews,
         blueprint,
@@ -132,6 +134,17 @@ def _begun(
     for line in begun.told():
         click.echo(line_of(line), err=True)
     return begun.exam
+
+
+def _tell_of_another(reviews: "Reviews") -> None:
+    """Say that an exam waits to be gone on with, if one does: `--resume` will lead to the new one first."""
+    from assistant.errors import NoExam
+    from assistant.exam import Exam
+
+    with contextlib.suppress(NoExam):
+        left = Exam.resume(reviews)
+        done = f"{left.answered} of {len(left.questions)} answered"
+        click.echo(f"{line_of(left.title)} was left with {done}; it waits until the new exam is over", err=True)
 
 
 def _sit(sitting: "Exam", *, err: bool) -> bool:

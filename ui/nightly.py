@@ -102,7 +102,6 @@ def _sync(shelf: "Shelf") -> Detail:
 
     report = sync(shelf)
     return {
-        "generation": report.generation,
         "files": len(report.notes),
         "by_state": report.by_state,
         "embedded": report.embedded,

@@ -153,7 +153,7 @@ def cited(item: Item) -> dict[str, Any]:
     """Return what an item rests on, as a citation is told."""
     evidence = item.evidence
     names = ("path", "locator", "quote", "start", "end", "version")
-    return {name: getattr(evidence, name) for name in names} | {"text": evidence.quote, "heading": item.objective}
+    return {name: getattr(evidence, name) for name in names} | {"text": evidence.quote}
 
 
 def _answer_text(item: Item) -> str:

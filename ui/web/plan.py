@@ -156,6 +156,8 @@ class PlanTab:
             return "Say what it is called."
         if state in (BOOKED, EARNED) and day is None:
             return f"Say on which day it {'is' if state == BOOKED else 'was earned'}."
+        if state == EARNED and day and day > datetime.date.today():
+            return "That day is still to come: say that it is booked."
         if day and expires and expires <= day:
             return "It must expire after the day on which it was earned."
         certify(self._desk.settings, self._decisions(request), id_, state, title=title, day=day, expires=expires)
