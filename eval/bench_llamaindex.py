@@ -133,7 +133,7 @@ def sync(notes: Path, storage: Path, chunk_tokens: int) -> None:
     )
     if (storage / "pipeline").is_dir():
         pipeline.load(str(storage / "pipeline"))
-    documents = SimpleDirectoryReader(str(notes), recursive=True, filename_as_id=True).load_data()
+    documents = SimpleDirectoryReader(str(notes), recursive=True, filename_as_id=True, exclude_hidden=False).load_data()
     nodes = pipeline.run(documents=documents)
     pipeline.persist(str(storage / "pipeline"))
     print(json.dumps({"documents": len(documents), "embedded": len(nodes), "chunks": _count(client)}))

@@ -282,7 +282,7 @@ def test_status_shows_what_the_last_nights_did(notes: Path) -> None:
     assert ask("nightly", "--run-now").exit_code == 0
     (night,) = json.loads(ask("status", "--json").stdout)["nights"]
     assert (night["ok"], night["steps"][0]["name"], night["steps"][0]["detail"]["files"]) == (True, "sync", 1)
-    assert re.search(r"last nights\n  2\d{3}-.* s sync ok \(1 generation, 1 file, ", ask("status").stdout)
+    assert re.search(r"last nights\n  2\d{3}-.* s sync ok \(1 file, ", ask("status").stdout)
 
 
 def test_the_shape_of_ingest_as_json_is_the_documented_one(notes: Path) -> None:

@@ -15,23 +15,7 @@ from typing import Any
 import click
 
 from ui import open as opening
-from ui.add import add
-from ui.cert import cert
-from ui.chat import chat
-from ui.deck import export, import_
-from ui.evaluate import evaluate
-from ui.exam import exam
-from ui.feedback import feedback
 from ui.group import Group
-from ui.journal import journal
-from ui.learners import learners
-from ui.log import log
-from ui.nightly import night_line, nightly
-from ui.plan import plan
-from ui.quiz import quiz
-from ui.review import review
-from ui.serve import ui
-from ui.users import users
 
 # pydantic would read the metadata of every installed package to look for plug-ins, at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -46,11 +30,33 @@ Examples:
   STUDY_NOTES=~/notes ask "What is on the exam?" --course nca-aiio
 """
 
+_ELSEWHERE = {
+    "add": "ui.add:add",
+    "cert": "ui.cert:cert",
+    "chat": "ui.chat:chat",
+    "eval": "ui.evaluate:evaluate",
+    "exam": "ui.exam:exam",
+    "export": "ui.deck:export",
+    "feedback": "ui.feedback:feedback",
+    "import": "ui.deck:import_",
+    "journal": "ui.journal:journal",
+    "learners": "ui.learners:learners",
+    "log": "ui.log:log",
+    "nightly": "ui.nightly:nightly",
+    "plan": "ui.plan:plan",
+    "quiz": "ui.quiz:quiz",
+    "review": "ui.review:review",
+    "ui": "ui.serve:ui",
+    "users": "ui.users:users",
+}
+"""Commands with a file of their own, imported when they are wanted: the module, and the command in it."""
+
 
 @click.group(
     cls=Group,
     default="answer",
     default_if_no_args=False,
+    elsewhere=_ELSEWHERE,
     help="Ask your own course notes; every claim in the answer leads to the exact passage." + _EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -114,7 +120,7 @@ def _hint_at_command(question: str) -> None:
         return
     from difflib import get_close_matches
 
-    for name in get_close_matches(question.lower(), main.commands, n=1, cutoff=0.75):
+    for name in get_close_matches(question.lower(), [*main.commands, *_ELSEWHERE], n=1, cutoff=0.75):
         click.echo(f"asked as a question; if you meant the command: ask {name}", err=True)
 
 
@@ -205,6 +211,8 @@ def status(as_json: bool) -> None:
     for line in lines(found["answers"]):
         click.echo(show.line_of(line) if not line.startswith(" ") else line)
     if found["nights"]:
+        from ui.nightly import night_line
+
         click.echo("last nights")
         click.echo("\n".join(f"  {show.line_of(night_line(night))}" for night in found["nights"]))
     if found["runs"]:
@@ -245,25 +253,6 @@ def calibrate(folders: tuple[Path, ...]) -> None:
     found = fit(settings, folders)
     click.echo(found.measured.replace("; ", "\n"))
     click.echo(str(save_calibration(found, settings.home.expanduser() / "calibration")))
-
-
-main.add_command(add)
-main.add_command(evaluate, "eval")
-main.add_command(chat)
-main.add_command(feedback)
-main.add_command(nightly)
-main.add_command(export)
-main.add_command(import_)
-main.add_command(exam)
-main.add_command(cert)
-main.add_command(journal)
-main.add_command(learners)
-main.add_command(log)
-main.add_command(plan)
-main.add_command(quiz)
-main.add_command(review)
-main.add_command(ui)
-main.add_command(users)
 
 
 def run() -> None:

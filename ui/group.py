@@ -1,5 +1,7 @@
 """A group of commands: its first word may be left out, and what goes wrong is one line."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import click
@@ -9,7 +11,26 @@ from assistant.visible import visible
 
 
 class Group(DefaultGroup):  # type: ignore[misc]
-    """Has a default command; turns our errors into one line on stderr and exit status 1."""
+    """Has a default command; turns our errors into one line on stderr and exit status 1.
+
+    Args:
+        elsewhere: Commands that are imported when they are wanted: a name → `module:command`.
+    """
+
+    def __init__(self, *args: Any, elsewhere: Mapping[str, str] | None = None, **more: Any) -> None:
+        self._elsewhere = elsewhere or {}
+        super().__init__(*args, **more)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in order."""
+        return sorted({*super().list_commands(ctx), *self._elsewhere})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now if it is elsewhere."""
+        if cmd_name in self._elsewhere and cmd_name not in self.commands:
+            module, command = self._elsewhere[cmd_name].split(":")
+            self.add_command(getattr(import_module(module), command), cmd_name)
+        return super().get_command(ctx, cmd_name)  # type: ignore[no-any-return]
 
     def invoke(self, ctx: click.Context) -> Any:
         from ingest.errors import StudyError
