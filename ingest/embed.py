@@ -13,13 +13,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest import pretrained
-from ingest.encode import BATCH, Exported, encode, load_tokenizer, on_onnxruntime, on_openvino, unit
+from ingest.encode import BATCH, Exported, Run, encode, load_tokenizer, on_onnxruntime, on_openvino, unit
 from ingest.errors import EmbedderUnavailable
 
 if TYPE_CHECKING:
@@ -278,6 +279,14 @@ class Embedder:
     def __init__(self, model: Model, folder: Path) -> None:
         self.model = model
         self._folder = folder
+        self._coming: Future[Run] | None = None
+
+    def load_ahead(self) -> None:
+        """Begin to load what a question needs: most of that happens beside the interpreter."""
+        if not self.model.export_failure:
+            pool = ThreadPoolExecutor(1, "load")
+            self._coming = pool.submit(on_onnxruntime, self._folder)
+            pool.shutdown(wait=False)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
@@ -306,9 +315,11 @@ class Embedder:
 
     @cached_property
     def _light(self) -> Encoder:
-        if not self.model.export_failure:
-            return Exported(on_onnxruntime(self._folder), self.tokenizer, self.model.dim)
-        return self._bulk
+        if self.model.export_failure:
+            return self._bulk
+        tokenizer = self.tokenizer  # first: the model may be on its way
+        run = self._coming.result() if self._coming else on_onnxruntime(self._folder)
+        return Exported(run, tokenizer, self.model.dim)
 
     @cached_property
     def _bulk(self) -> Encoder:

@@ -37,8 +37,10 @@ LARGE = 1 << 20
 """Bytes from which every file is parsed there."""
 Cut = Callable[[read.Document, str, str], Sequence[Chunk]]
 """Makes chunks of a document, given its path and version."""
-AHEAD = 64
-"""Files that are parsed before they are asked for."""
+AHEAD = 512
+"""Files that are parsed before they are asked for: more than are embedded at a time, so that embedding never waits."""
+AHEAD_BYTES = 64 << 20
+"""Most that these hold together."""
 KEPT = "the version read before still answers"
 """Ends the reason of a failed note that had one."""
 
@@ -197,14 +199,18 @@ class Parser:
     def parse(self, files: Sequence[File]) -> Iterator[Parsed]:
         """Yield what each file holds, in order, working a little ahead."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parse")
-        waiting: deque[Future[Parsed]] = deque()
+        waiting: deque[tuple[int, Future[Parsed]]] = deque()
+        held = 0
         try:
             for file in files:
-                waiting.append(pool.submit(self._parse, file))
-                if len(waiting) >= AHEAD:
-                    yield waiting.popleft().result()
+                while waiting and (len(waiting) >= AHEAD or held + file.size > AHEAD_BYTES):
+                    size, parsed = waiting.popleft()
+                    held -= size
+                    yield parsed.result()
+                waiting.append((file.size, pool.submit(self._parse, file)))
+                held += file.size
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[1].result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # a read that goes on is ended with its child
 

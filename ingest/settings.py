@@ -3,8 +3,13 @@
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ingest.defer import deferred
+
+# For a command line and for plug-ins, neither of which we use: a tenth of each start.
+with deferred("asyncio", "importlib.metadata"):
+    from pydantic import Field, SecretStr
+    from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class IngestSettings(BaseSettings):

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from eval import bench_notes
 from ingest import embed
 from ingest.embed import Embedder
+from ingest.encode import Run, on_onnxruntime
 from ingest.errors import EmbedderUnavailable
 from tests.conftest import ROOT
 
@@ -160,6 +162,38 @@ def test_a_damaged_preparation_is_one_line(tmp_path: Path) -> None:
     onnx.write_bytes(b"nothing of the kind")
     with pytest.raises(EmbedderUnavailable, match=r"^the prepared model in .+ is damaged \(.+\); remove that folder$"):
         embed.load(tmp_path / "home", str(path)).encode_query("zebras")
+
+
+def test_a_model_that_is_loaded_ahead_gives_the_same_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny_model(tmp_path)
+    plain = embed.load(tmp_path / "home", str(path)).encode_query("zebras eat")
+    threads = []
+
+    def load(folder: Path) -> Run:
+        threads.append(threading.current_thread())
+        return on_onnxruntime(folder)
+
+    monkeypatch.setattr(embed, "on_onnxruntime", load)
+    ahead = embed.load(tmp_path / "home", str(path))
+    ahead.load_ahead()
+    assert np.array_equal(ahead.encode_query("zebras eat"), plain)
+    assert np.array_equal(ahead.encode(["zebras eat"]), plain)
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+def test_a_damaged_model_is_told_by_the_question_and_not_by_the_thread(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_model(tmp_path)
+    embed.load(tmp_path / "home", str(path))
+    (onnx,) = (tmp_path / "home").rglob("model.onnx")
+    onnx.write_bytes(b"nothing of the kind")
+    ahead = embed.load(tmp_path / "home", str(path))
+    ahead.load_ahead()
+    with pytest.raises(EmbedderUnavailable, match="is damaged"):
+        ahead.encode_query("zebras")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 LOAD = "import sys; from pathlib import Path; from ingest import embed; embed.load(Path(sys.argv[1]), sys.argv[2])"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest import read, walk
+from ingest import parse, read, walk
 from ingest.errors import NotIndexed, Unreadable
 from ingest.read import Block, Document, text
 from ingest.shelf import Shelf
@@ -431,3 +431,27 @@ def test_heavy_formats_are_read_in_child_processes(folder: Folder) -> None:
     assert report.by_state == {"failed": 1, "indexed": 5}
     assert "Words 3" in folder.indexed()["3.html"]
     check(folder)
+
+
+@pytest.mark.parametrize(("files", "held", "most"), [(4, 1 << 20, 4), (100, 2500, 2), (100, 10, 1)])
+def test_files_are_parsed_ahead_as_far_as_memory_allows(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, files: int, held: int, most: int
+) -> None:
+    monkeypatch.setattr(parse, "AHEAD", files)
+    monkeypatch.setattr(parse, "AHEAD_BYTES", held)
+    folder.write(**{f"n{n:02}": f"{n:04} " * 200 for n in range(20)})
+    begun, taken, ahead = [0], [0], []
+    whole = parse.Parser._parse
+
+    def counted(parser: parse.Parser, file: walk.File) -> parse.Parsed:
+        begun[0] += 1
+        ahead.append(begun[0] - taken[0])
+        return whole(parser, file)
+
+    monkeypatch.setattr(parse.Parser, "_parse", counted)
+    with parse.Parser(folder.path, 1 << 20, {}, lambda *_: [], again=False) as parser:
+        for parsed in parser.parse(walk.walk(folder.path).files):
+            assert parsed.note.path == f"n{taken[0]:02}.md"
+            taken[0] += 1
+    assert taken == begun == [20]
+    assert max(ahead) <= most + 1  # one that was just taken may not be counted yet

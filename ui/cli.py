@@ -19,6 +19,10 @@ from ui.group import Group
 
 # pydantic would read the metadata of every installed package to look for plug-ins, at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+# numpy would start threads that spin beside what is loaded meanwhile; our matrices are small.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is imported stays: looking through it for garbage again and again takes a twentieth of a start.
+gc.set_threshold(100_000)
 
 _EXAMPLES = """
 
@@ -102,13 +106,15 @@ def _answer_here(
     question: str, *, top_k: int, course: str, use_model: bool, explain: bool
 ) -> Generator[dict[str, Any], None, None]:
     """Answer in this process; as `ui.client.ask`, which asks the running app."""
+    settings = opening.settings()
+    shelf = opening.shelf(settings)
+    if shelf.ledger.generation:
+        shelf.embedder.load_ahead()  # while the rest is imported and opened
     from assistant.answer import answer, check_question
     from assistant.remember import remembered
     from ui.tell import told
 
     question = check_question(question)
-    settings = opening.settings()
-    shelf = opening.shelf(settings)
     opening.index_first(shelf)
     events = answer(question, shelf, settings, top_k=top_k, course=course, use_model=use_model)
     yield from told(remembered(events, settings, course=course), shelf, explain=explain)
