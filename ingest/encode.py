@@ -186,11 +186,8 @@ def unit(vectors: Any) -> "Vectors":
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Yield positions of texts of one length, at most `BATCH` together.
-
-    Long ones come first: the other cores wait for the last batch.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    """Yield positions of texts of one length, at most `BATCH` together, short ones first."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     for _, same in groupby(order, key=lambda i: lengths[i]):
         positions = list(same)
         for first in range(0, len(positions), BATCH):

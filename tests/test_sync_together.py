@@ -86,6 +86,32 @@ def test_progress_counts_files_and_chunks(folder: Folder) -> None:
     assert all(done <= total for done, total in embedding)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness of its own only on Linux")
+@pytest.mark.parametrize(("before", "during"), [(0, 5), (3, 5), (12, 12)])
+def test_a_sync_lets_questions_go_first(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, before: int, during: int
+) -> None:
+    set_: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "getpriority", lambda which, who: before)
+    monkeypatch.setattr(os, "setpriority", lambda *told: set_.append(told))
+    folder.write(a="one")
+    syncing = threading.Thread(target=sync, args=[folder.shelf])
+    syncing.start()
+    syncing.join()
+    assert folder.indexed() == {"a.md": "one"}
+    assert set_ == [(os.PRIO_PROCESS, syncing.native_id, during)]
+
+
+def test_a_system_that_forbids_it_is_synced_all_the_same(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*told: int) -> None:
+        raise PermissionError(13, "forbidden")
+
+    monkeypatch.setattr(os, "setpriority", forbid)
+    folder.write(a="one")
+    sync(folder.shelf)
+    assert folder.indexed() == {"a.md": "one"}
+
+
 def test_two_syncs_at_once_and_the_second_says_so(folder: Folder) -> None:
     folder.write(a="one")
     errors: list[str] = []
