@@ -13,14 +13,24 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingest import pretrained
-from ingest.encode import BATCH, Exported, Run, encode, load_tokenizer, on_onnxruntime, on_openvino, unit
+from ingest.encode import (
+    BATCH,
+    Exported,
+    Run,
+    begin_on_onnxruntime,
+    encode,
+    load_tokenizer,
+    on_onnxruntime,
+    on_openvino,
+    unit,
+)
 from ingest.errors import EmbedderUnavailable
 
 if TYPE_CHECKING:
@@ -282,11 +292,9 @@ class Embedder:
         self._coming: Future[Run] | None = None
 
     def load_ahead(self) -> None:
-        """Begin to load what a question needs: most of that happens beside the interpreter."""
+        """Begin to load what a question needs, beside what this thread goes on with."""
         if not self.model.export_failure:
-            pool = ThreadPoolExecutor(1, "load")
-            self._coming = pool.submit(on_onnxruntime, self._folder)
-            pool.shutdown(wait=False)
+            self._coming = begin_on_onnxruntime(self._folder)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":

@@ -6,6 +6,7 @@ texts → tokens → batches of equal padded length → the model → unit vecto
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -87,8 +88,7 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 def on_onnxruntime(folder: Path) -> Run:
     """Return what runs a few texts: light to import, exact."""
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # The level above only lays convolutions out anew; to find that there are none takes a quarter of the start.
@@ -103,6 +103,27 @@ def on_onnxruntime(folder: Path) -> Run:
             yield rows, session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
 
     return run
+
+
+def begin_on_onnxruntime(folder: Path) -> "Future[Run]":
+    """Begin to load in a thread what `on_onnxruntime` returns: most of that happens beside the interpreter."""
+    _onnxruntime()  # in this thread: imports that run at once only take turns
+    pool = ThreadPoolExecutor(1, "load")
+    coming = pool.submit(on_onnxruntime, folder)
+    pool.shutdown(wait=False)
+    return coming
+
+
+def _onnxruntime() -> Any:
+    """Return the module, imported after numpy.
+
+    It asks for a part of numpy by its name. Where another thread is about to import numpy, each of the two then waits
+    for the other's module, and Python ends that by giving one of them half a module.
+    """
+    import numpy  # noqa: F401
+    import onnxruntime
+
+    return onnxruntime
 
 
 def on_openvino(folder: Path) -> Run:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from eval import bench_notes
-from ingest import embed
+from ingest import embed, encode
 from ingest.embed import Embedder
 from ingest.encode import Run, on_onnxruntime
 from ingest.errors import EmbedderUnavailable
@@ -173,13 +173,32 @@ def test_a_model_that_is_loaded_ahead_gives_the_same_vectors(tmp_path: Path, mon
         threads.append(threading.current_thread())
         return on_onnxruntime(folder)
 
-    monkeypatch.setattr(embed, "on_onnxruntime", load)
+    monkeypatch.setattr(encode, "on_onnxruntime", load)
     ahead = embed.load(tmp_path / "home", str(path))
     ahead.load_ahead()
     assert np.array_equal(ahead.encode_query("zebras eat"), plain)
     assert np.array_equal(ahead.encode(["zebras eat"]), plain)
     assert len(threads) == 1
     assert threads[0] is not threading.current_thread()
+
+
+IMPORTED = """
+import sys, threading
+from ingest import encode
+
+class Told:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("numpy", "onnxruntime"):
+            print(name, threading.current_thread() is threading.main_thread())
+
+sys.meta_path.insert(0, Told())
+encode.begin_on_onnxruntime("nowhere").exception()
+"""
+
+
+def test_numpy_is_imported_first_and_no_thread_imports_either(tmp_path: Path) -> None:
+    told = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["numpy True", "onnxruntime True"]
 
 
 def test_a_damaged_model_is_told_by_the_question_and_not_by_the_thread(
@@ -234,7 +253,7 @@ def test_a_preparation_that_is_killed_is_done_again(tmp_path: Path) -> None:
 STOPPED = """
 import signal, sys, threading
 from pathlib import Path
-from ingest import embed
+from ingest import embed, encode
 
 signal.signal(signal.SIGTERM, lambda number, frame: print("told"))
 model = [embed.load(Path(sys.argv[1]))]

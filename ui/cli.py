@@ -22,7 +22,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # numpy would start threads that spin beside what is loaded meanwhile; our matrices are small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # What is imported stays: looking through it for garbage again and again takes a twentieth of a start.
-gc.set_threshold(100_000)
+gc.set_threshold(100_000, 2, 2)
 
 _EXAMPLES = """
 
