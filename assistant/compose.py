@@ -9,7 +9,7 @@ is left out, and named; an exam without one of its domains would be another exam
 
 import math
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -218,38 +218,25 @@ def supply(
             failing(error)
 
     for domain in blueprint.domains:
-        turns = [one for one in blueprint.objectives if one.domain == domain.id and coverage.objectives[one.id].covered]
+        of = [one for one in blueprint.objectives if one.domain == domain.id and coverage.objectives[one.id].covered]
         for kinds in (CHOICES, KINDS):
-            dry: set[str] = set()
-            while len(dry) < len(turns) and _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
-                for objective in turns:
-                    if objective.id in dry or not _lacks(blueprint, coverage, items, domain.id, wanted[domain.id]):
-                        continue
-                    there = {item.id for item in items.active()}
-                    used = writer
-                    made = new_questions(
-                        blueprint,
-                        objective,
-                        coverage,
-                        shelf,
-                        settings,
-                        items,
-                        wanted=A_TURN,
-                        asked=there,
-                        kinds=kinds,
-                        model=used,
-                        failing=give_up if failing else None,
-                    )
-                    count = 0
-                    for one in made:
-                        count += isinstance(one, Item)
-                        yield one
-                    if count < A_TURN and used is writer:
-                        dry.add(objective.id)
-
-
-def _lacks(blueprint: Blueprint, coverage: Coverage, items: Items, domain: str, wanted: int) -> bool:
-    return len(_pools(blueprint, coverage, items.active())[domain]) < wanted
+            turns = deque(of)
+            while turns and len(_pools(blueprint, coverage, items.active())[domain.id]) < wanted[domain.id]:
+                objective, used = turns.popleft(), writer
+                made = new_questions(
+                    *(blueprint, objective, coverage, shelf, settings, items),
+                    wanted=A_TURN,
+                    asked={item.id for item in items.active()},
+                    kinds=kinds,
+                    model=used,
+                    failing=give_up if failing else None,
+                )
+                passed = 0
+                for one in made:
+                    passed += isinstance(one, Item)
+                    yield one
+                if passed == A_TURN or used is not writer:  # else the notes give no more
+                    turns.append(objective)
 
 
 def choose(
