@@ -121,45 +121,39 @@ def write(
             too few passed.
     """
     taken, alike = list(existing), alike_by(embed)
-    passed = failures = 0
+    enough, failures = len(taken) + wanted, 0
     failed: dict[str, ServerError] = {}
     left = [chunk for chunk in passages if chunk.version in sources]
+    waiting: list[tuple[Chunk, Future[list[Made]]]] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting: list[tuple[Chunk, Future[list[Made]]]] = []
-        try:
-            while passed < wanted and (left or waiting):
-                while left and len(waiting) < min(AT_ONCE, wanted - passed):
-                    chunk = left.pop(0)
-                    own, before = sources[chunk.version], tuple(taken)
-                    asked = pool.submit(_of_passage, model, chunk, own, before, alike, kinds, objective)
-                    waiting.append((chunk, asked))
-                chunk, asked = waiting.pop(0)
-                try:
-                    drafts = asked.result()
-                except ServerError as error:
-                    failures += 1
-                    if failures == MOST_FAILURES or isinstance(error, ServerStalled):
-                        raise
-                    if chunk.id not in failed:
-                        left.append(chunk)
-                    failed[chunk.id] = error
-                    continue
-                failures = 0
-                failed.pop(chunk.id, None)
-                for made in drafts:
-                    if isinstance(made, Item):
-                        if passed == wanted:
-                            return
-                        if not is_new(made, Ground("", "", taken, alike)):
-                            made = Rejected(replace(made, checks=made.checks | {"new": False}), "new")
-                        else:
-                            taken.append(made)
-                            passed += 1
-                    yield made
-        finally:
-            for _, asked in waiting:
-                asked.cancel()
-    if failed and passed < wanted:
+        while len(taken) < enough and (left or waiting):
+            while left and len(waiting) < min(AT_ONCE, enough - len(taken)):
+                chunk = left.pop(0)
+                own, before = sources[chunk.version], tuple(taken)
+                waiting.append((chunk, pool.submit(_of_passage, model, chunk, own, before, alike, kinds, objective)))
+            chunk, asked = waiting.pop(0)
+            try:
+                drafts = asked.result()
+            except ServerError as error:
+                failures += 1
+                if failures == MOST_FAILURES or isinstance(error, ServerStalled):
+                    raise
+                if chunk.id not in failed:
+                    left.append(chunk)
+                failed[chunk.id] = error
+                continue
+            failures = 0
+            failed.pop(chunk.id, None)
+            for made in drafts:
+                if isinstance(made, Item):
+                    if len(taken) == enough:
+                        return
+                    if is_new(made, Ground("", "", taken, alike)):
+                        taken.append(made)
+                    else:
+                        made = Rejected(replace(made, checks=made.checks | {"new": False}), "new")
+                yield made
+    if failed and len(taken) < enough:
         raise next(iter(failed.values()))
 
 
