@@ -8,7 +8,7 @@ The same function serves terminal, web, nightly run and eval; it yields what hap
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assistant import prompt as prompting
@@ -36,6 +36,7 @@ NEAREST = 3
 """How many notes are named where the notes don't answer."""
 QUOTES = "sentences of your notes, word for word"
 WEAK = "your notes come near this question and may not answer it: see whether the words below do"
+NOTHING_REFUSED = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
 NO_MODEL = "no model answered, so these are sentences of your notes, word for word"
 
 
@@ -44,25 +45,25 @@ class Answer:
     """What a question came to."""
 
     question: str
-    answer: str
+    answer: str = ""
     """With [n] marks; empty where the notes don't answer."""
-    marked: str
+    marked: str = ""
     """The same, with unsupported sentences marked: what people are shown."""
-    outcome: str
+    outcome: str = QUOTED
     """answered (by the model), quoted (from the notes, no model) or not_in_notes."""
-    model: str | None
+    model: str | None = None
     """Which model wrote it; None: none did."""
-    sentences: tuple[Sentence, ...]
-    citations: tuple[Citation, ...]
-    passages: tuple[Passage, ...]
+    sentences: tuple[Sentence, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    passages: tuple[Passage, ...] = ()
     """What was retrieved, best first."""
-    nearest: tuple[str, ...]
+    nearest: tuple[str, ...] = ()
     """Where the notes don't answer: the notes that come nearest."""
-    notice: str
+    notice: str = ""
     """One line about what went otherwise than planned: no model, a broken answer. Often empty."""
-    usage: dict[str, int]
+    usage: dict[str, int] = field(default_factory=dict)
     """Tokens that the server counted: prompt_tokens, cached_tokens, answer_tokens; empty where it counted none."""
-    timings_ms: dict[str, float]
+    timings_ms: dict[str, float] = field(default_factory=dict)
     """Milliseconds of each step, and their total. `retrieve` contains the steps named `retrieve.…`."""
     generation: int = 0
     """Of the index that was searched."""
@@ -195,13 +196,11 @@ def answer(
         reranker, entailment = _reranker(settings), _entailment(settings) if use_model else None
         course = course_of(course, shelf)
         watch.lap("open")
-        searched, silence = question, 0.0
+        alone = standalone(question, history, finding.result()[0] if history and finding else None)
         if history:
-            rewritten = standalone(question, history, finding.result()[0] if finding else None)
-            searched, silence = rewritten.question, rewritten.silence
             watch.lap("rewrite")
         retrieval = retrieve(
-            searched,
+            alone.question,
             view,
             embedder,
             top_k=top_k or settings.top_k,
@@ -212,9 +211,9 @@ def answer(
         verdict = judge(retrieval, load_calibration(embedder.model.sha256, settings.home))
         watch.lap("retrieve")
         watch.laps |= {f"retrieve.{step}": took for step, took in retrieval.timings_ms.items()}
-        draft = replace(
-            Answer(question, "", "", QUOTED, None, (), (), retrieval.passages, (), "", {}, watch.laps, view.generation),
-            standalone=searched if searched != question else "",
+        other = alone.question if alone.question != question else ""
+        draft = Answer(
+            question, passages=retrieval.passages, timings_ms=watch.laps, generation=view.generation, standalone=other
         )
         yield Found(retrieval, verdict, draft)
         model, absent = finding.result() if finding else (None, None)
@@ -224,18 +223,15 @@ def answer(
         done = _not_in_notes(draft, retrieval)
     elif model is None:
         notice = f"{NO_MODEL}: {absent.reason}" if absent else QUOTES
-        draft = replace(draft, failure=absent.kind if absent else "")
-        done = _with(draft, quote(searched, retrieval, embedder), notice=notice)
+        quoted = quote(alone.question, retrieval, embedder)
+        done = _with(draft, quoted, notice=notice, failure=absent.kind if absent else "")
         watch.lap("quote")
     else:
-        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history, silence)
-    if not verdict.calibrated:
-        note = "nothing is refused: the embedding model has no calibration; run: ask calibrate"
-        done = replace(done, notice="; ".join(filter(None, (done.notice, note))))
-    elif verdict.weak and done.outcome != NOT_IN_THE_NOTES:
-        done = replace(done, weak=True, notice="; ".join(filter(None, (done.notice, WEAK))))
+        done = yield from _ask(draft, model, retrieval, settings, watch, embedder, entailment, history, alone.silence)
+    weak = verdict.weak and done.outcome != NOT_IN_THE_NOTES
+    note = WEAK if weak else "" if verdict.calibrated else NOTHING_REFUSED
     watch.total()
-    yield done
+    yield replace(done, weak=weak, notice="; ".join(filter(None, (done.notice, note))))
 
 
 def stopped(found: Found, asked: Asked, text: str) -> Answer:
