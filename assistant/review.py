@@ -5,11 +5,15 @@ The log is the truth: nothing but graded answers is stored, and the schedule is 
 fuzz, so that the same log gives the same dates. A graded answer is never changed: 'I was right', or 'that was easy',
 is one more row. So an answer is kept, rated good or again, before anyone is told what it came to, and whatever happens
 then, it counts.
+
+What was replayed is kept in memory: before each look at it, the rows are read that came since, whoever wrote them, and
+the items that they are about are replayed from the beginning.
 """
 
 import datetime
 import json
 import math
+import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -32,6 +36,20 @@ LEAST_TO_FIT = 512
 """Reviews below which py-fsrs's optimizer gives its defaults back."""
 BACK, AHEAD = 3600.0, 400 * 86400.0
 """Seconds that a clock may be behind the last review, or ahead of it, and be believed."""
+
+_SINCE = """
+    SELECT r.n, coalesce(c.id, 0), r.id, r.item, r.at, coalesce(c.rating, r.rating),
+        CASE WHEN c.id IS NULL THEN r.correct ELSE c.correct END, given,
+        CASE WHEN c.id IS NULL OR c.correct IS r.correct THEN graded_by ELSE 'learner' END,
+        coalesce(nullif(c.why, ''), r.why), took_ms, source, kind, question, objective, path
+    FROM (
+        SELECT n FROM reviews WHERE n > ?
+        UNION SELECT reviews.n FROM corrections JOIN reviews ON reviews.id = review WHERE corrections.id > ?
+    ) JOIN reviews r USING (n)
+    LEFT JOIN corrections c ON c.id = (SELECT max(id) FROM corrections WHERE review = r.id)
+    ORDER BY n
+"""
+"""The reviews after one, and those that were corrected after a correction, as they count now: all of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +96,21 @@ class Due:
 
 
 class Reviews:
-    """The reviews of one learner, in the learner's journal."""
+    """The reviews of one learner, in the learner's journal; safe to use from several threads."""
 
     def __init__(self, journal: Journal, settings: AssistantSettings, *, now: Callable[[], float] = time.time) -> None:
         self.journal = journal
         self._retention = settings.review_retention
         self.now = now
+        self._lock = threading.RLock()
+        self._log: dict[int, Review] = {}
+        """By the number of its row; oldest first."""
+        self._of: dict[str, list[int]] = {}
+        """The numbers of each item's reviews."""
+        self._cards: dict[str, Card] = {}
+        """Of those items that were replayed."""
+        self._correction = self._fit = 0
+        """The last that was read."""
 
     # ------------------------------------------------------------------------------------------------------ write
 
@@ -173,17 +200,13 @@ class Reviews:
 
     def log(self, item: str = "") -> list[Review]:
         """Return the graded answers (of one item), oldest first, each with the grade that counts."""
-        where, values = ("WHERE item = ?", (item,)) if item else ("", ())
-        rows = self.journal.rows(
-            "SELECT r.id, item, r.at, coalesce(c.rating, r.rating), CASE WHEN c.id IS NULL THEN r.correct "
-            "ELSE c.correct END, given, CASE WHEN c.id IS NULL OR c.correct IS r.correct THEN graded_by "
-            "ELSE 'learner' END, coalesce(nullif(c.why, ''), r.why), took_ms, source, kind, question, objective, "
-            "path FROM reviews r "
-            "LEFT JOIN corrections c ON c.id = (SELECT max(id) FROM corrections WHERE review = r.id) "
-            f"{where} ORDER BY r.n",
-            *values,
-        )
-        return _in_order([_review(row) for row in rows])
+        with self._lock:
+            self._catch_up()
+            return [self._log[n] for n in self._of.get(item, ())] if item else list(self._log.values())
+
+    def count(self) -> int:
+        """Return how many graded answers there are."""
+        return int(self.journal.rows("SELECT count(*) FROM reviews")[0][0])
 
     def asked(self) -> set[str]:
         """Return the ids of all items that were ever answered."""
@@ -191,23 +214,16 @@ class Reviews:
 
     def schedule(self) -> dict[str, Due]:
         """Return when each item is due that was ever answered, or left unanswered in an exam: that one since then."""
-        counts: dict[str, int] = {}
-        last: dict[str, float] = {}
-        cards: dict[str, Card] = {}
-        for review in self.log():
-            cards[review.item] = self._replayed(cards.get(review.item), review)
-            counts[review.item] = counts.get(review.item, 0) + 1
-            last[review.item] = review.at
-        return {
-            item: Due(
-                item, card.due.timestamp(), last[item], counts[item], card.stability or 0.0, card.difficulty or 0.0
-            )
-            for item, card in cards.items()
-        } | {
-            item: Due(item, at, at, 0, 0.0, 0.0)
-            for item, at in self.journal.rows("SELECT item, min(at) FROM unanswered GROUP BY item")
-            if item not in cards
-        }
+        found = {}
+        with self._lock:
+            self._catch_up()
+            for item, numbers in self._of.items():
+                card, last = self._card(item), self._log[numbers[-1]].at
+                assert card is not None
+                due, stability, difficulty = card.due.timestamp(), card.stability or 0.0, card.difficulty or 0.0
+                found[item] = Due(item, due, last, len(numbers), stability, difficulty)
+        left = self.journal.rows("SELECT item, min(at) FROM unanswered GROUP BY item")
+        return {item: Due(item, at, at, 0, 0.0, 0.0) for item, at in left} | found
 
     def due(self, among: Collection[str]) -> list[Due]:
         """Return what is due now of these items, the longest overdue first."""
@@ -217,17 +233,18 @@ class Reviews:
 
     def while_due(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield those that are due when their turn comes: elsewhere the learner may have answered them meanwhile."""
-        for item in items:
-            card = self.card(item.id)
-            if card is None or card.due.timestamp() <= self.now():
-                yield item
+        return (item for item in items if self.is_due(item.id))
+
+    def is_due(self, item: str) -> bool:
+        """Return whether an item is due now, or was never answered."""
+        card = self.card(item)
+        return card is None or card.due.timestamp() <= self.now()
 
     def card(self, item: str) -> "Card | None":
         """Return py-fsrs's card of an item, replayed from the log; None where it was never answered."""
-        card: Card | None = None
-        for review in self.log(item):
-            card = self._replayed(card, review)
-        return card
+        with self._lock:
+            self._catch_up()
+            return self._card(item)
 
     def recall(self, items: Iterable[str], at: float, *, until: float = math.inf) -> dict[str, float]:
         """Return the chance, 0 to 1, that each item is recalled at a time; 0 for those never answered.
@@ -238,18 +255,64 @@ class Reviews:
             until: Answers after this moment are left out: what was foreseen then.
         """
         moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
-        wanted = set(items)
-        cards: dict[str, Card] = {}
-        for review in self.log():
-            if review.item in wanted and review.at <= until:
-                cards[review.item] = self._replayed(cards.get(review.item), review)
-        chance = self.scheduler.get_card_retrievability
-        return {item: chance(cards[item], moment) if item in cards else 0.0 for item in wanted}
+        with self._lock:
+            self._catch_up()
+            cards = {item: self._card(item, until) for item in set(items)}
+            chance = self._scheduler.get_card_retrievability
+            return {item: chance(card, moment) if card else 0.0 for item, card in cards.items()}
+
+    # ----------------------------------------------------------------------------------------- what is kept of it
+
+    def _catch_up(self) -> None:
+        """Read what was written since the last time, by this process or another one."""
+        [(fit,)] = self.journal.rows("SELECT coalesce(max(id), 0) FROM fits")
+        if fit != self._fit:
+            self._fit = fit
+            self._cards.clear()
+            self.__dict__.pop("_scheduler", None)
+        last = next(reversed(self._log), 0)
+        for n, correction, *row in self.journal.rows(_SINCE, last, self._correction):
+            review = _review(row)
+            if n in self._log:
+                review = replace(review, at=self._log[n].at)
+            else:
+                self._of.setdefault(review.item, []).append(n)
+            self._log[n] = review
+            self._cards.pop(review.item, None)
+            self._correction = max(self._correction, correction)
+        self._put_in_order(last)
+
+    def _put_in_order(self, last: int) -> None:
+        """Let no review be later than one after it; up to the row `last`, none is."""
+        latest = math.inf
+        for n in reversed(self._log):
+            review = self._log[n]
+            if review.at > latest:
+                self._log[n] = replace(review, at=latest)
+                self._cards.pop(review.item, None)
+            elif n <= last:
+                return
+            else:
+                latest = review.at
+
+    def _card(self, item: str, until: float = math.inf) -> "Card | None":
+        """Return an item's card as it was after the reviews up to a moment; None where there were none."""
+        reviews = [self._log[n] for n in self._of.get(item, ())]
+        whole = not reviews or reviews[-1].at <= until
+        if whole and item in self._cards:
+            return self._cards[item]
+        card: Card | None = None
+        for review in reviews:
+            if review.at <= until:
+                card = self._replayed(card, review)
+        if whole and card:
+            self._cards[item] = card
+        return card
 
     # -------------------------------------------------------------------------------------------------- the model
 
     @cached_property
-    def scheduler(self) -> "Scheduler":
+    def _scheduler(self) -> "Scheduler":
         """py-fsrs's scheduler, with the parameters that were last fitted, if any were."""
         from fsrs import Scheduler
 
@@ -263,7 +326,7 @@ class Reviews:
         moment = datetime.datetime.fromtimestamp(review.at, datetime.UTC)
         if card is None:
             card = Card(card_id=card_id(review.item), due=moment)
-        return self.scheduler.review_card(card, Rating(review.rating), moment)[0]
+        return self._scheduler.review_card(card, Rating(review.rating), moment)[0]
 
     def fit(self) -> Sequence[float]:
         """Fit FSRS's parameters to this learner's log, by py-fsrs's optimizer, and use them from now on.
@@ -294,23 +357,12 @@ class Reviews:
         with self.journal.transaction() as db:
             row = (self.now(), json.dumps(found), len(log))
             db.execute("INSERT INTO fits (at, parameters, reviews) VALUES (?, ?, ?)", row)
-        self.__dict__.pop("scheduler", None)
         return found
 
 
 def _review(row: Sequence[Any]) -> Review:
     correct = None if row[4] is None else bool(row[4])
     return Review(*[*row[:4], correct, *row[5:]])
-
-
-def _in_order(log: list[Review]) -> list[Review]:
-    """Return a log in which no review is later than one after it."""
-    latest = math.inf
-    for n in reversed(range(len(log))):
-        if log[n].at > latest:
-            log[n] = replace(log[n], at=latest)
-        latest = log[n].at
-    return log
 
 
 def card_id(item: str) -> int:

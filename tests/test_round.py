@@ -141,3 +141,16 @@ def test_a_learner_has_one_round_and_the_one_before_makes_no_more(reviews: Revie
     assert rounds.of("anna") is second
     second.supply.close()
     second.supply.thread.join(5)
+
+
+def test_what_was_answered_elsewhere_while_it_stood_in_line_is_not_asked(reviews: Reviews) -> None:
+    items = [choice(f"Question {n}?") for n in range(AHEAD + 2)]
+    for item in items:
+        reviews.add(item, 3, correct=True, at=time.time() - 30 * 86400)
+    of = Round(reviews, Supply(iter(items)), "review")
+    assert of.next() == items[0]
+    elsewhere = Reviews(Journal(reviews.journal.path.parent), AssistantSettings())
+    for item in items[1:-1]:
+        elsewhere.add(item, 3, correct=True)
+    assert of.next() == items[-1]
+    assert of.next() is None

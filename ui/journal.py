@@ -39,7 +39,7 @@ def journal(to: Path | None, check: bool, as_json: bool) -> None:
         kept.backup(to)
     counts = {
         "answers": len(kept.figures(0)),
-        "reviews": len(Reviews(kept, settings).log()),
+        "reviews": Reviews(kept, settings).count(),
         "conversations": len(kept.conversations(-1)),
     }
     if as_json:

@@ -52,6 +52,7 @@ class Desk:
         self._looking = threading.Lock()
         self._model: tuple[float, LanguageModel | Absent] | None = None
         self._journals: dict[str, Journal] = {}
+        self._reviews: dict[str, Reviews] = {}
         self._items: Items | None = None
         self._warm_thread: threading.Thread | None = None
 
@@ -324,7 +325,11 @@ class Desk:
         """
         from assistant.review import Reviews
 
-        return Reviews(self.journal(learner), self.of(learner))
+        name, journal = learner or self.settings.learner, self.journal(learner)
+        with self._begin:
+            if name not in self._reviews:
+                self._reviews[name] = Reviews(journal, self.of(name))
+            return self._reviews[name]
 
     def finish(self, seconds: float) -> bool:
         """Wait for what runs in the background, not longer than so many seconds; return whether all of it has ended."""

@@ -301,6 +301,6 @@ class ReviewTab:
 
         def choose(reviews: Reviews, model: "Model | None", failing: "Failing") -> "Iterator[Made]":
             active = active_in(self._desk.items(), "")
-            return reviews.while_due(active[one.item] for one in reviews.due(active))
+            return (active[one.item] for one in reviews.due(active))
 
         yield from self.questions.begin(learner_of(request), choose)

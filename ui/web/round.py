@@ -147,7 +147,10 @@ class Round:
         """
         self.step += 1
         self.item, self.graded, self.review, self.rated, self.given = None, None, None, False, ""
-        self.item = self.supply.next()
+        item = self.supply.next()
+        while item and self.source == "review" and not self.reviews.is_due(item.id):
+            item = self.supply.next()  # it was answered elsewhere while it stood in line
+        self.item = item
         self.started = time.monotonic()
         return self.item
 
