@@ -15,7 +15,7 @@ from assistant.items import Item
 from assistant.mastery import DONE, GAP, Standing, last_answers, mastery, standing, weights_of
 from assistant.review import Reviews
 from assistant.timeline import Stretch, behind, stretches
-from assistant.today import READ_FOR, Task, seconds_a_question, tasks
+from assistant.today import Day, Task, seconds_a_question, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,6 @@ def stand(
     start = decided.start or today
     ends = decided.exam or start + datetime.timedelta(days=blueprint.days - 1)
     last_moment = max(now, datetime.datetime.combine(ends, datetime.time(9)).timestamp())
-    minutes = decided.minutes or max(1, round(blueprint.hours_per_week * 60 / 7))
     of = coverage.by_objective(items)
     log = reviews.log()
     later = reviews.recall((item.id for found in of.values() for item in found), last_moment)
@@ -138,27 +137,17 @@ def stand(
         standing(one, coverage.objectives[one.id], of[one.id], last, later, masteries[one.id], weights[one.id])
         for one in blueprint.objectives
     )
-    due = len(reviews.due({item.id for item in items}))
-    of_today = [review for review in log if datetime.date.fromtimestamp(review.at) == today]
-    squeezed = (ends - start).days + 1 < blueprint.days
     phases = stretches(blueprint, standings, decided, start, ends, today)
-    learnt = {review.item for review in of_today if review.source == "quiz"}
-    read_today = sum(one.seconds for one in decided.read if one.day == today) / 60
-    lately = today - datetime.timedelta(days=READ_FOR)
-    seconds = seconds_a_question(log)
-    to_do = tasks(
-        standings,
-        phases,
-        coverage,
-        decided,
-        touched={id_ for id_, found in of.items() if any(item.id in learnt for item in found)},
-        read={one.objective for one in decided.read if one.plan == blueprint.id and one.day > lately},
-        today=today,
-        minutes=minutes,
-        gone=len(of_today) * seconds / 60 + read_today,
-        due=due,
-        seconds=seconds,
-        by_rule=by_rule,
+    answered = [review for review in log if datetime.date.fromtimestamp(review.at) == today]
+    learnt = {review.item for review in answered if review.source == "quiz"}
+    day = Day(
+        today,
+        minutes=decided.minutes or max(1, round(blueprint.hours_per_week * 60 / 7)),
+        due=len(reviews.due({item.id for item in items})),
+        answered=len(answered),
+        read=sum(one.seconds for one in decided.read if one.day == today) / 60,
+        seconds=seconds_a_question(log),
+        touched=frozenset(id_ for id_, found in of.items() if any(item.id in learnt for item in found)),
     )
     return Plan(
         id=blueprint.id,
@@ -169,20 +158,20 @@ def stand(
         start=start,
         ends=ends,
         exam=decided.exam,
-        squeezed=squeezed,
-        minutes=minutes,
+        squeezed=(ends - start).days + 1 < blueprint.days,
+        minutes=day.minutes,
         mastery=sum(one.weight * one.mastery for one in standings) / 100,
         recall=sum(one.weight * (one.recall or 0.0) for one in standings) / 100,
-        due=due,
-        answered_today=len(of_today),
-        read_today=round(read_today),
+        due=day.due,
+        answered_today=day.answered,
+        read_today=round(day.read),
         objectives=standings,
         domains=tuple(
             _subject(domain.id, domain.title, domain.weight, [one for one in standings if one.domain == domain.id])
             for domain in blueprint.domains
         ),
         phases=phases,
-        tasks=tuple(to_do),
+        tasks=tuple(tasks(standings, phases, coverage, decided, day, by_rule=by_rule)),
         behind=behind(phases, standings, today) if decided.start else (),
         generation=coverage.generation,
     )

@@ -9,7 +9,7 @@ often answered wrongly, is read first, and read again though nothing new can be 
 import datetime
 import math
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.cover import Coverage
@@ -55,6 +55,30 @@ class Task:
     read: tuple[Reading, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A learner's day: what there is of it, and what it has had."""
+
+    date: datetime.date
+    minutes: int
+    """That there are."""
+    due: int
+    """Items to be reviewed now, of any plan."""
+    answered: int
+    """Questions, of any plan."""
+    read: float
+    """Minutes, for any plan."""
+    seconds: float
+    """That a question takes."""
+    touched: frozenset[str]
+    """Ids of the objectives that had new questions."""
+
+    @property
+    def left(self) -> float:
+        """Minutes that there still are."""
+        return max(0.0, self.minutes - (self.answered * self.seconds / 60 + self.read))
+
+
 def seconds_a_question(log: Sequence[Review]) -> float:
     """Return how long one question takes this learner, from the last 200 answers; a pause is not counted."""
     took = [review.took_ms / 1000 for review in log[-200:] if 0 < review.took_ms < 600_000]
@@ -66,14 +90,8 @@ def tasks(
     phases: Sequence[Stretch],
     coverage: Coverage,
     decided: Decided,
+    day: Day,
     *,
-    touched: Collection[str],
-    read: Collection[str],
-    today: datetime.date,
-    minutes: int,
-    gone: float,
-    due: int,
-    seconds: float,
     by_rule: bool,
 ) -> list[Task]:
     """Return what is still to be done today.
@@ -83,51 +101,34 @@ def tasks(
         phases: With their dates.
         coverage: What the notes have for the plan.
         decided: What the learner decided about it.
-        touched: Ids of the objectives that had new questions today.
-        read: Ids of those that were read about in the last days.
-        today: The day.
-        minutes: That there are today.
-        gone: Minutes of them that were spent already.
-        due: Items to be reviewed now.
-        seconds: That a question takes.
+        day: As far as it has gone.
         by_rule: Whether no model is there to make questions.
     """
     found: list[Task] = []
-    left = max(0.0, minutes - gone)
-    if due:
-        count = min(due, max(1, int(left * 60 / seconds)))
-        took = _minutes(count * seconds / 60)
-        rest = f"; {due - count} more wait" if count < due else ""
+    left = day.left
+    if day.due:
+        count = min(day.due, max(1, int(left * 60 / day.seconds)))
+        rest = f"; {day.due - count} more wait" if count < day.due else ""
+        took = _minutes(count * day.seconds / 60)
         found.append(Task("review", took, f"{count} due", f"before they are forgotten{rest}", count=count))
         left -= took
     begun = [phase for phase in phases if phase.state != "later"] or list(phases[:1])
     of = [one for one in standings if one.phase in {phase.id for phase in begun}]
     open_ = sorted((one for one in of if one.state in (NEW, LEARNING)), key=_most_to_win)
-    days = max(1, (begun[-1].ends - today).days + 1)
-    focus = max(FOCUS, math.ceil(len(open_) / days)) - len(touched)
-    ended = {phase.id: f"; its phase ended {ago(phase, today)}" for phase in begun if phase.state == "past"}
+    days = max(1, (begun[-1].ends - day.date).days + 1)
+    focus = max(FOCUS, math.ceil(len(open_) / days)) - len(day.touched)
+    ended = {phase.id: f"; its phase ended {ago(phase, day.date)}" for phase in begun if phase.state == "past"}
+    lately = day.date - datetime.timedelta(days=READ_FOR)
+    known = {one.objective for one in decided.read if one.plan == coverage.plan and one.day > lately}
     for one in open_:
-        if focus <= 0:
-            break
-        if one.id in touched:
-            continue
-        more = 0 if _used_up(one, coverage, decided, by_rule=by_rule) else ENOUGH - one.answered
-        wanted = min(AT_ONCE, max(0, more, one.items - one.answered))  # else reviews keep what there is
-        why = _why(one) + ended.get(one.phase, "")
-        weak = one.right < READ_AGAIN * one.answered or (not one.answered and wanted > 0)
-        reading = _reading(one, coverage, why) if weak and one.id not in read else None
-        spent = reading.minutes if reading else 0
-        there = int((left - spent) * 60 / seconds)
-        if there < min(wanted, 1) or spent > left or not (reading or wanted):
-            continue
-        if reading:
-            found.append(reading)
-        if wanted := min(wanted, there):
-            took = _minutes(wanted * seconds / 60)
-            found.append(Task("quiz", took, one.text, why, one.id, wanted))
-            spent += took
-        left -= spent
-        focus -= 1
+        if focus > 0 and one.id not in day.touched:
+            why = _why(one) + ended.get(one.phase, "")
+            more = 0 if _used_up(one, coverage, decided, by_rule=by_rule) else ENOUGH - one.answered
+            reading = _reading(one, coverage, why) if one.id not in known else None
+            learn = _learn(one, why, more, reading, day.seconds, left)
+            found += learn
+            left -= sum(task.minutes for task in learn)
+            focus -= bool(learn)
     marks = [mark for phase in begun for mark in phase.marks if mark.kind == "lab" and not mark.ticked]
     if marks and left >= LEAST_LAB:
         found.append(Task("lab", int(left), marks[0].text, f"a lab of this phase: {marks[0].id}", marks[0].id))
@@ -135,6 +136,20 @@ def tasks(
     if gaps and coverage.generation:
         why = f"your notes don't cover it, and it is {gaps[0].weight:.0f}% of the plan"
         found.append(Task("source", 0, gaps[0].text, why, gaps[0].id))
+    return found
+
+
+def _learn(one: Standing, why: str, more: int, reading: Task | None, seconds: float, left: float) -> list[Task]:
+    """Return what is to be read and asked about an objective; nothing where too few minutes are left for it."""
+    wanted = min(AT_ONCE, max(0, more, one.items - one.answered))  # else reviews keep what there is
+    weak = one.right < READ_AGAIN * one.answered or (not one.answered and wanted > 0)
+    found = [reading] if reading and weak else []
+    left -= sum(task.minutes for task in found)
+    count = min(wanted, int(left * 60 / seconds))
+    if left < 0 or (wanted and not count):
+        return []
+    if count:
+        found.append(Task("quiz", _minutes(count * seconds / 60), one.text, why, one.id, count))
     return found
 
 
