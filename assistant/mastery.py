@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.blueprint import Blueprint, Objective
-from assistant.cover import Covered
+from assistant.blueprint import Blueprint
+from assistant.cover import Coverage
 from assistant.interval import Z_LOWER_90, wilson
 from assistant.items import Item
 from assistant.review import AGAIN, Review, Reviews
@@ -106,40 +106,36 @@ def shortfall(one: Standing) -> str:
     return f"{one.right} of {one.answered} right{few}"
 
 
-def standing(
-    one: Objective,
-    found: Covered,
-    items: Sequence[Item],
-    last: Mapping[str, Review],
-    later: Mapping[str, float],
-    mastered: float,
-    weight: float,
-) -> Standing:
-    """Return how it stands with one objective.
+def standings(
+    blueprint: Blueprint,
+    coverage: Coverage,
+    of: Mapping[str, Sequence[Item]],
+    log: Sequence[Review],
+    reviews: Reviews,
+    now: float,
+    ends: float,
+) -> tuple[Standing, ...]:
+    """Return how it stands with each objective of a plan.
 
     Args:
-        one: The objective.
-        found: What the notes have for it.
-        items: Its items.
-        last: The last answer to each item that was answered, by id.
-        later: The chance of recall of each item on the plan's last day, by id.
-        mastered: Its mastery, 0 to 1.
-        weight: Per cent of the plan.
+        blueprint: The plan.
+        coverage: What the notes have for it.
+        of: The items of each objective.
+        log: All answers.
+        reviews: Whose they are.
+        now: Seconds since the epoch.
+        ends: When it is to be recalled, on the plan's last day.
     """
-    answered = [item for item in items if item.id in last]
-    right = [item for item in answered if is_right(last[item.id])]
-    state = DONE if mastered >= MASTERED else LEARNING if answered else NEW if found.covered else GAP
-    return Standing(
-        id=one.id,
-        text=one.text,
-        domain=one.domain,
-        phase=one.phase,
-        weight=weight,
-        state=state,
-        mastery=mastered,
-        recall=sum(later[item.id] for item in right) / len(answered) if answered else None,
-        items=len(items),
-        answered=len(answered),
-        right=len(right),
-        read=tuple(dict.fromkeys(Reading(passage.path, passage.locator) for passage in found.passages[:READ])),
-    )
+    weights, last, masteries = weights_of(blueprint), last_answers(log), mastery(of, log, reviews, now)
+    later = reviews.recall((item.id for items in of.values() for item in items), ends)
+    found = []
+    for one in blueprint.objectives:
+        there, mastered = coverage.objectives[one.id], masteries[one.id]
+        answered = [last[item.id] for item in of[one.id] if item.id in last]
+        right = [review.item for review in answered if is_right(review)]
+        state = DONE if mastered >= MASTERED else LEARNING if answered else NEW if there.covered else GAP
+        recall = sum(later[id_] for id_ in right) / len(answered) if answered else None
+        read = tuple(dict.fromkeys(Reading(passage.path, passage.locator) for passage in there.passages[:READ]))
+        told = one.id, one.text, one.domain, one.phase, weights[one.id], state, mastered, recall
+        found.append(Standing(*told, len(of[one.id]), len(answered), len(right), read))
+    return tuple(found)

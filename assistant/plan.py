@@ -12,7 +12,7 @@ from assistant.blueprint import Blueprint
 from assistant.cover import Coverage
 from assistant.decide import Decided
 from assistant.items import Item
-from assistant.mastery import DONE, GAP, Standing, last_answers, mastery, standing, weights_of
+from assistant.mastery import DONE, GAP, Standing, standings
 from assistant.review import Reviews
 from assistant.timeline import Stretch, behind, stretches
 from assistant.today import Day, Task, seconds_a_question, tasks
@@ -126,18 +126,10 @@ def stand(
     today = datetime.date.fromtimestamp(now)
     start = decided.start or today
     ends = decided.exam or start + datetime.timedelta(days=blueprint.days - 1)
+    of, log = coverage.by_objective(items), reviews.log()
     last_moment = max(now, datetime.datetime.combine(ends, datetime.time(9)).timestamp())
-    of = coverage.by_objective(items)
-    log = reviews.log()
-    later = reviews.recall((item.id for found in of.values() for item in found), last_moment)
-    masteries = mastery(of, log, reviews, now)
-    last = last_answers(log)
-    weights = weights_of(blueprint)
-    standings = tuple(
-        standing(one, coverage.objectives[one.id], of[one.id], last, later, masteries[one.id], weights[one.id])
-        for one in blueprint.objectives
-    )
-    phases = stretches(blueprint, standings, decided, start, ends, today)
+    objectives = standings(blueprint, coverage, of, log, reviews, now, last_moment)
+    phases = stretches(blueprint, objectives, decided, start, ends, today)
     answered = [review for review in log if datetime.date.fromtimestamp(review.at) == today]
     learnt = {review.item for review in answered if review.source == "quiz"}
     day = Day(
@@ -160,19 +152,19 @@ def stand(
         exam=decided.exam,
         squeezed=(ends - start).days + 1 < blueprint.days,
         minutes=day.minutes,
-        mastery=sum(one.weight * one.mastery for one in standings) / 100,
-        recall=sum(one.weight * (one.recall or 0.0) for one in standings) / 100,
+        mastery=sum(one.weight * one.mastery for one in objectives) / 100,
+        recall=sum(one.weight * (one.recall or 0.0) for one in objectives) / 100,
         due=day.due,
         answered_today=day.answered,
         read_today=round(day.read),
-        objectives=standings,
+        objectives=objectives,
         domains=tuple(
-            _subject(domain.id, domain.title, domain.weight, [one for one in standings if one.domain == domain.id])
+            _subject(domain.id, domain.title, domain.weight, [one for one in objectives if one.domain == domain.id])
             for domain in blueprint.domains
         ),
         phases=phases,
-        tasks=tuple(tasks(standings, phases, coverage, decided, day, by_rule=by_rule)),
-        behind=behind(phases, standings, today) if decided.start else (),
+        tasks=tuple(tasks(objectives, phases, coverage, decided, day, by_rule=by_rule)),
+        behind=behind(phases, objectives, today) if decided.start else (),
         generation=coverage.generation,
     )
 
