@@ -6,7 +6,7 @@ texts → tokens → batches of equal padded length → the model → unit vecto
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -107,10 +107,17 @@ def on_onnxruntime(folder: Path) -> Run:
 
 def begin_on_onnxruntime(folder: Path) -> "Future[Run]":
     """Begin to load in a thread what `on_onnxruntime` returns: most of that happens beside the interpreter."""
-    _onnxruntime()  # in this thread: imports that run at once only take turns
-    pool = ThreadPoolExecutor(1, "load")
-    coming = pool.submit(on_onnxruntime, folder)
-    pool.shutdown(wait=False)
+    _onnxruntime()  # in this thread: imports that run at once only take turns, and Ctrl-C may leave their lock held
+    coming: Future[Run] = Future()
+
+    def load() -> None:
+        try:
+            coming.set_result(on_onnxruntime(folder))
+        except BaseException as error:  # who asks for the result is told
+            coming.set_exception(error)
+
+    # No pool: Ctrl-C while that starts its thread leaves it waiting for work, and the process for it, for ever.
+    threading.Thread(target=load, name="load").start()
     return coming
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -391,6 +392,33 @@ def test_an_output_that_nobody_reads_or_that_is_full_is_no_traceback(corpus: Non
             1,
             "Error: reading or writing failed: No space left on device; see that the disk and the output have room\n",
         )
+
+
+def test_ctrl_c_while_a_library_is_imported_is_no_traceback(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends() -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise ImportError("initialization failed") from error
+        except ImportError:
+            raise ImportError("import numpy failed")  # noqa: B904
+
+    monkeypatch.setattr("ui.open.settings", ends)
+    result = ask("status")
+    assert (result.exit_code, result.stderr, result.stdout) == (1, "Aborted!\n", "")
+
+
+def test_ctrl_c_after_the_last_word_is_no_traceback() -> None:
+    code = (
+        "import atexit, os, signal, sys; from ui import cli\n"
+        "sys.argv[1:] = ['--version']\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "cli.run()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+    assert "version" in ended.stdout
 
 
 @pytest.mark.parametrize("question", ["How does FSDP differ from DDP?", "What is the best pizza in Naples?"])

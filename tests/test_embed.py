@@ -27,7 +27,7 @@ def tiny_model(folder: Path, *, prompts: dict[str, str] | None = None, safe: boo
     """Save a random sentence-transformers model of one layer: 16 dimensions, 32 tokens, mean of the tokens."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.pre_tokenizers import Whitespace
@@ -188,8 +188,9 @@ from ingest import encode
 
 class Told:
     def find_spec(self, name, path=None, target=None):
-        if name in ("numpy", "onnxruntime"):
-            print(name, threading.current_thread() is threading.main_thread())
+        here = threading.current_thread() is threading.main_thread()
+        if name in ("numpy", "onnxruntime") or not here:
+            print(name, here)
 
 sys.meta_path.insert(0, Told())
 encode.begin_on_onnxruntime("nowhere").exception()
@@ -213,6 +214,34 @@ def test_a_damaged_model_is_told_by_the_question_and_not_by_the_thread(
     with pytest.raises(EmbedderUnavailable, match="is damaged"):
         ahead.encode_query("zebras")
     assert "Traceback" not in capfd.readouterr().err
+
+
+INTERRUPTED = """
+import sys, threading, time
+from pathlib import Path
+from ingest import embed, encode
+
+def start(thread, whole=threading.Thread.start):
+    whole(thread)
+    raise KeyboardInterrupt
+
+ahead = embed.load(Path(sys.argv[1]), sys.argv[2])
+encode.on_onnxruntime = lambda folder: time.sleep(0.1)
+threading.Thread.start = start
+try:
+    ahead.load_ahead()
+except KeyboardInterrupt as error:
+    held = error
+    print("interrupted")
+"""
+
+
+def test_who_is_interrupted_while_a_model_begins_to_load_ends(tmp_path: Path) -> None:
+    home, path = tmp_path / "home", tiny_model(tmp_path)
+    embed.load(home, str(path))
+    command = [sys.executable, "-c", INTERRUPTED, str(home), str(path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "interrupted\n"
 
 
 LOAD = "import sys; from pathlib import Path; from ingest import embed; embed.load(Path(sys.argv[1]), sys.argv[2])"

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -267,3 +268,5 @@ def run() -> None:
         main()
     finally:
         gc.freeze()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: Ctrl-C ends what is left, without a traceback

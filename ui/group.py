@@ -43,6 +43,13 @@ class Group(DefaultGroup):  # type: ignore[misc]
             raise click.ClickException(visible(error.message)) from error
         except StudyError as error:
             raise click.ClickException(visible(str(error))) from error
+        except ImportError as error:
+            cause: BaseException | None = error
+            while cause and not isinstance(cause, KeyboardInterrupt):
+                cause = cause.__cause__ or cause.__context__
+            if cause:  # Ctrl-C, as libraries in C++ tell it
+                raise click.Abort from error
+            raise
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
