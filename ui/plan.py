@@ -1,7 +1,7 @@
 """The command `ask plan`: where you stand in a plan, what to do today, and what is behind."""
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,18 +40,7 @@ _STATES = {"gap": "no notes", "new": "not asked yet", "learning": "learning", "m
 @click.option("--clock-is-right", is_flag=True, help="Go on though the clock seems wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def plan(
-    name: str,
-    start: datetime.datetime | None,
-    exam: datetime.datetime | None,
-    no_exam: bool,
-    minutes: int | None,
-    ticks: tuple[str, ...],
-    unticks: tuple[str, ...],
-    study: bool,
-    everything: bool,
-    no_llm: bool,
-    clock_is_right: bool,
-    as_json: bool,
+    name: str, study: bool, everything: bool, no_llm: bool, clock_is_right: bool, as_json: bool, **said: Any
 ) -> None:
     """Show where you stand in plan NAME, what to do today, and what is behind; without NAME, list the plans.
 
@@ -67,7 +56,6 @@ def plan(
     """
     from assistant.blueprint import find
     from assistant.decide import Decisions
-    from assistant.errors import NoSuchMilestone
     from assistant.journal import Journal
     from assistant.review import Reviews
     from ui import open as opening
@@ -75,11 +63,10 @@ def plan(
     settings = opening.settings()
     journal = Journal.of(settings)
     decisions, reviews = Decisions(journal), Reviews(journal, settings)
-    changes = any((start, exam, no_exam, minutes, ticks, unticks))
     if not clock_is_right:
-        check_clock(reviews, only_look=not (study or changes))
+        check_clock(reviews, only_look=not (study or any(said.values())))
     begun = decisions.begun()
-    if not name and (changes or study or everything):
+    if not name and (study or everything or any(said.values())):
         if len(begun) != 1:
             raise click.UsageError(f"name the plan: {', '.join(begun) or 'none is begun yet; see: ask plan'}")
         name = begun[0]
@@ -87,6 +74,42 @@ def plan(
         _list(settings, decisions, as_json=as_json)
         return
     blueprint = find(name, settings.home)
+    _decide(decisions, blueprint, study=study, **said)
+    shelf = opening.shelf(settings)
+    opening.index_first(shelf)
+    coverage, items = opened(blueprint, shelf, settings)
+    from assistant import llm
+    from assistant.plan import stand
+    from ui.quiz import model_or_none
+    from ui.study import Study
+
+    decided = decisions.of(blueprint.id)
+    model = model_or_none(settings) if study and not no_llm else None
+    by_rule = model is None if study or no_llm else rules_alone(decided, coverage, lambda: llm.find(settings))
+    found = stand(blueprint, coverage, items.active(), reviews, decided, by_rule=by_rule)
+    if as_json:
+        opening.print_json(found.as_json())
+    elif study:
+        Study(blueprint, coverage, items, reviews, decisions, shelf, settings, model).work(found)
+    else:
+        click.echo(plan_text(found, everything=everything))
+
+
+def _decide(
+    decisions: "Decisions",
+    blueprint: "Blueprint",
+    *,
+    study: bool,
+    start: datetime.datetime | None,
+    exam: datetime.datetime | None,
+    no_exam: bool,
+    minutes: int | None,
+    ticks: tuple[str, ...],
+    unticks: tuple[str, ...],
+) -> None:
+    """Keep what was said of a plan, nothing where some of it can't be. Dates, minutes and studying begin it."""
+    from assistant.errors import NoSuchMilestone
+
     marks = [*(one.id for one in blueprint.milestones), *(one.id for one in blueprint.labs)]
     for wanted in (*ticks, *unticks):
         if wanted not in marks:
@@ -108,24 +131,6 @@ def plan(
         decisions.tick(blueprint.id, what)
     for what in unticks:
         decisions.tick(blueprint.id, what, done=False)
-    shelf = opening.shelf(settings)
-    opening.index_first(shelf)
-    coverage, items = opened(blueprint, shelf, settings)
-    from assistant import llm
-    from assistant.plan import stand
-    from ui.quiz import model_or_none
-    from ui.study import Study
-
-    decided = decisions.of(blueprint.id)
-    model = model_or_none(settings) if study and not no_llm else None
-    by_rule = model is None if study or no_llm else rules_alone(decided, coverage, lambda: llm.find(settings))
-    found = stand(blueprint, coverage, items.active(), reviews, decided, by_rule=by_rule)
-    if as_json:
-        opening.print_json(found.as_json())
-    elif study:
-        Study(blueprint, coverage, items, reviews, decisions, shelf, settings, model).work(found)
-    else:
-        click.echo(plan_text(found, everything=everything))
 
 
 def check_clock(reviews: "Reviews", *, only_look: bool) -> None:
