@@ -226,7 +226,7 @@ def supply(
                 made = new_questions(
                     *(blueprint, objective, coverage, shelf, settings, items),
                     wanted=A_TURN,
-                    asked={item.id for item in items.active()},
+                    asked=items.active_ids(),
                     kinds=kinds,
                     model=used,
                     failing=give_up if failing else None,

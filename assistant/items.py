@@ -193,6 +193,10 @@ class Items(Database):
         """Return the items that may be asked."""
         return [stored.item for stored in self.every(ACTIVE)]
 
+    def active_ids(self) -> set[str]:
+        """Return the ids of the items that may be asked."""
+        return {id_ for (id_,) in self.rows("SELECT id FROM items WHERE state = ?", ACTIVE)}
+
     def _stored(self, where: str, *values: object) -> list[Stored]:
         rows = self.rows(f"SELECT item, state, why, made, id FROM items {where} ORDER BY made, rowid", *values)
         return [Stored(item_of(json.loads(body)), state, why, made) for body, state, why, made, _ in rows]

@@ -129,11 +129,14 @@ def test_a_note_renamed_and_edited_at_once_takes_along_what_still_stands(shelf: 
 
 
 def test_a_removed_note_retires_its_items_and_its_return_revives_them(shelf: Shelf, items: Items) -> None:
-    text = (shelf.notes / "net.md").read_text()
+    text, before = (shelf.notes / "net.md").read_text(), items.active()
     (shelf.notes / "net.md").unlink()
     [told] = synced(shelf)
     assert set(told.retired) == resting_on(items, "**InfiniBand**") | resting_on(items, "**spine switch**")
     assert {stored.why for stored in items.every(RETIRED)} == {"its note is gone"}
+    assert (
+        items.active_ids() == {item.id for item in items.active()} == {item.id for item in before} - set(told.retired)
+    )
     (shelf.notes / "net.md").write_text(text)
     [told] = synced(shelf)
     assert len(told.revived) == 2

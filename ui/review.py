@@ -1,7 +1,7 @@
 """The command `ask review`: what is due is asked again, and comes back when FSRS says."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,7 +82,7 @@ def active_in(items: "Items", course: str) -> "dict[str, Item]":
     return {item.id: item for item in items.active() if not course or item.evidence.course == course}
 
 
-def due_and_later(reviews: "Reviews", active: "Mapping[str, Item]") -> "tuple[list[Due], list[Due]]":
+def due_and_later(reviews: "Reviews", active: Collection[str]) -> "tuple[list[Due], list[Due]]":
     """Return which of the items are due now, the longest overdue first, and which come later, the next one first."""
     now = reviews.now()
     every = sorted((one for id_, one in reviews.schedule().items() if id_ in active), key=lambda one: one.due)

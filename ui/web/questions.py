@@ -278,7 +278,7 @@ class ReviewTab:
 
         try:
             reviews = self._desk.reviews(learner_of(request))
-            due, later = due_and_later(reviews, active_in(self._desk.items(), ""))
+            due, later = due_and_later(reviews, self._desk.items().active_ids())
             kept = streak((one.at for one in reviews.log()), datetime.date.fromtimestamp(reviews.now())).told()
         except StudyError as error:
             return gr.skip(), failed(str(error))
