@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,8 +39,8 @@ Cut = Callable[[read.Document, str, str], Sequence[Chunk]]
 """Makes chunks of a document, given its path and version."""
 AHEAD = 512
 """Files that are parsed before they are asked for: more than are embedded at a time, so that embedding never waits."""
-AHEAD_BYTES = 64 << 20
-"""Most that these hold together."""
+AHEAD_CHARACTERS = 16 << 20
+"""Text from which these are enough; with its chunks, a character takes some three bytes of memory."""
 KEPT = "the version read before still answers"
 """Ends the reason of a failed note that had one."""
 
@@ -164,6 +164,47 @@ def too_large(most: int) -> str:
     return f"larger than {most >> 20} MiB (STUDY_MAX_FILE_MB)"
 
 
+class _Room:
+    """Has threads wait that are far ahead: what a file holds is known only when it was parsed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._held = 0
+        """Characters that were parsed and not taken."""
+        self._taken = 0
+        """Files; so it is the place of the one that is wanted next, which never waits."""
+        self._closed = False
+
+    def wait(self, place: int) -> None:
+        """Wait until there is room for the file at a place.
+
+        Raises:
+            CancelledError: Nobody wants it any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._held < AHEAD_CHARACTERS or place == self._taken)
+            if self._closed:
+                raise CancelledError
+
+    def hold(self, characters: int) -> None:
+        """Note that a file was parsed."""
+        with self._changed:
+            self._held += characters
+
+    def take(self, characters: int) -> None:
+        """Note that the next file was taken."""
+        with self._changed:
+            self._held -= characters
+            self._taken += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let those go that wait."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
 class Parser:
     """Threads and child processes that parse files."""
 
@@ -196,22 +237,32 @@ class Parser:
     ) -> None:
         self._stack.close()
 
-    def parse(self, files: Sequence[File]) -> Iterator[Parsed]:
+    def parse(self, files: Sequence[File]) -> Generator[Parsed, None, None]:
         """Yield what each file holds, in order, working a little ahead."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parse")
-        waiting: deque[tuple[int, Future[Parsed]]] = deque()
-        held = 0
+        waiting: deque[Future[Parsed]] = deque()
+        room = _Room()
+
+        def parse(place: int, file: File) -> Parsed:
+            room.wait(place)
+            parsed = self._parse(file)
+            room.hold(len(parsed.text))
+            return parsed
+
+        def take() -> Parsed:
+            parsed = waiting.popleft().result()
+            room.take(len(parsed.text))
+            return parsed
+
         try:
-            for file in files:
-                while waiting and (len(waiting) >= AHEAD or held + file.size > AHEAD_BYTES):
-                    size, parsed = waiting.popleft()
-                    held -= size
-                    yield parsed.result()
-                waiting.append((file.size, pool.submit(self._parse, file)))
-                held += file.size
+            for place, file in enumerate(files):
+                if len(waiting) >= AHEAD:
+                    yield take()
+                waiting.append(pool.submit(parse, place, file))
             while waiting:
-                yield waiting.popleft()[1].result()
+                yield take()
         finally:
+            room.close()
             pool.shutdown(wait=False, cancel_futures=True)  # a read that goes on is ended with its child
 
     def _parse(self, file: File) -> Parsed:

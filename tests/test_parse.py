@@ -1,6 +1,10 @@
 """Whatever is wrong with a file becomes its state and its reason, and its last good version still answers."""
 
+import contextlib
 import os
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -433,25 +437,41 @@ def test_heavy_formats_are_read_in_child_processes(folder: Folder) -> None:
     check(folder)
 
 
-@pytest.mark.parametrize(("files", "held", "most"), [(4, 1 << 20, 4), (100, 2500, 2), (100, 10, 1)])
+@pytest.mark.parametrize(("files", "characters", "most"), [(4, 1 << 20, 4), (100, 2500, 3), (100, 10, 1)])
 def test_files_are_parsed_ahead_as_far_as_memory_allows(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, files: int, held: int, most: int
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, files: int, characters: int, most: int
 ) -> None:
+    """What counts is the text, which in a packed format may be far longer than the file."""
     monkeypatch.setattr(parse, "AHEAD", files)
-    monkeypatch.setattr(parse, "AHEAD_BYTES", held)
-    folder.write(**{f"n{n:02}": f"{n:04} " * 200 for n in range(20)})
-    begun, taken, ahead = [0], [0], []
+    monkeypatch.setattr(parse, "AHEAD_CHARACTERS", characters)
+    folder.write(**{f"n{n:02}": f"{n}" for n in range(20)})
+    begun, taken = [0], 0
     whole = parse.Parser._parse
 
     def counted(parser: parse.Parser, file: walk.File) -> parse.Parsed:
         begun[0] += 1
-        ahead.append(begun[0] - taken[0])
-        return whole(parser, file)
+        return replace(whole(parser, file), text="x" * 1000)
 
     monkeypatch.setattr(parse.Parser, "_parse", counted)
     with parse.Parser(folder.path, 1 << 20, {}, lambda *_: [], again=False) as parser:
         for parsed in parser.parse(walk.walk(folder.path).files):
-            assert parsed.note.path == f"n{taken[0]:02}.md"
-            taken[0] += 1
-    assert taken == begun == [20]
-    assert max(ahead) <= most + 1  # one that was just taken may not be counted yet
+            assert parsed.note.path == f"n{taken:02}.md"
+            taken += 1
+            if taken == 1:
+                time.sleep(0.2)
+                assert begun[0] <= 1 + most + 3  # each of four threads may have begun before another was done
+    assert taken == begun[0] == 20
+
+
+def test_who_stops_taking_files_is_not_waited_for(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "AHEAD_CHARACTERS", 10)
+    folder.write(**{f"n{n:02}": "many words" for n in range(20)})
+    with (
+        parse.Parser(folder.path, 1 << 20, {}, lambda *_: [], again=False) as parser,
+        contextlib.closing(parser.parse(walk.walk(folder.path).files)) as found,
+    ):
+        assert next(found).note.path == "n00.md"
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("parse")]
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
