@@ -430,3 +430,34 @@ def test_the_readme_shows_answers_as_they_are(corpus: None, question: str) -> No
 def test_the_readme_shows_the_help_as_it_is() -> None:
     shown = CliRunner().invoke(main, ["--help"], prog_name="ask").output
     assert shown.strip() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+COLLECTING = """
+import gc, sys
+from ui.cli import run
+
+try:
+    run()
+finally:
+    print("collects" if gc.isenabled() else "does not", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["FSDP", "shards"], "collects"),  # the notes are indexed first
+        (["FSDP", "shards"], "does not"),
+        (["status"], "does not"),
+        (["ingest"], "collects"),
+        (["learners"], "collects"),
+        (["ui", "--help"], "collects"),
+    ],
+)
+def test_only_a_process_that_ends_soon_looks_for_no_garbage(notes: Path, arguments: list[str], told: str) -> None:
+    (notes / "a.md").write_text("FSDP shards parameters across ranks.")
+    if told == "does not":
+        assert ask("ingest").exit_code == 0
+    done = subprocess.run([sys.executable, "-c", COLLECTING, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == told

@@ -22,8 +22,6 @@ from ui.group import Group
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # numpy would start threads that spin beside what is loaded meanwhile; our matrices are small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# What is imported stays: looking through it for garbage again and again takes a twentieth of a start.
-gc.set_threshold(100_000, 2, 2)
 
 _EXAMPLES = """
 
@@ -256,6 +254,7 @@ def calibrate(folders: tuple[Path, ...]) -> None:
     from assistant.refuse import save_calibration
     from eval.calibrate import calibrate as fit
 
+    opening.collect()
     settings = opening.settings()
     found = fit(settings, folders)
     click.echo(found.measured.replace("; ", "\n"))
@@ -263,7 +262,12 @@ def calibrate(folders: tuple[Path, ...]) -> None:
 
 
 def run() -> None:
-    """Be the command. What is left at the end goes with the process: collecting it would take 30 ms."""
+    """Be the command.
+
+    What is imported stays: looking for garbage in it, again and again, takes a twentieth of a cold answer; `collect` is
+    for what stays longer. What is left at the end goes with the process.
+    """
+    gc.disable()
     try:
         main()
     finally:

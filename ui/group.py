@@ -8,6 +8,7 @@ import click
 from click_default_group import DefaultGroup
 
 from assistant.visible import visible
+from ui import open as opening
 
 
 class Group(DefaultGroup):  # type: ignore[misc]
@@ -28,6 +29,7 @@ class Group(DefaultGroup):  # type: ignore[misc]
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, imported now if it is elsewhere."""
         if cmd_name in self._elsewhere and cmd_name not in self.commands:
+            opening.collect()  # most of these stay for a while
             module, command = self._elsewhere[cmd_name].split(":")
             self.add_command(getattr(import_module(module), command), cmd_name)
         return super().get_command(ctx, cmd_name)  # type: ignore[no-any-return]

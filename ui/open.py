@@ -1,6 +1,7 @@
 """What every command opens: the settings, the notes, a sync with its progress shown."""
 
 import contextlib
+import gc
 import json
 import sys
 from functools import partial
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from ingest.shelf import Shelf
     from ingest.sync import Report
     from ui.settings import UiSettings
+
+
+def collect() -> None:
+    """Look for garbage from now on, where the start did without; what was imported until now stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def settings() -> "UiSettings":
@@ -42,6 +50,7 @@ def sync(of: "Shelf", **options: Any) -> "Report":
     """Make the index equal to the folder; where a person looks on, with progress bars."""
     from ingest.sync import sync
 
+    collect()
     options.setdefault("on_change", partial(refresh_items, of))
     with bars() as tell:
         return sync(of, progress=tell, **options)
