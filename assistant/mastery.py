@@ -136,6 +136,20 @@ def standings(
         state = DONE if mastered >= MASTERED else LEARNING if answered else NEW if there.covered else GAP
         recall = sum(later[id_] for id_ in right) / len(answered) if answered else None
         read = tuple(dict.fromkeys(Reading(passage.path, passage.locator) for passage in there.passages[:READ]))
-        told = one.id, one.text, one.domain, one.phase, weights[one.id], state, mastered, recall
-        found.append(Standing(*told, len(of[one.id]), len(answered), len(right), read))
+        found.append(
+            Standing(
+                id=one.id,
+                text=one.text,
+                domain=one.domain,
+                phase=one.phase,
+                weight=weights[one.id],
+                state=state,
+                mastery=mastered,
+                recall=recall,
+                items=len(of[one.id]),
+                answered=len(answered),
+                right=len(right),
+                read=read,
+            )
+        )
     return tuple(found)

@@ -197,7 +197,7 @@ encode.begin_on_onnxruntime("nowhere").exception()
 """
 
 
-def test_numpy_is_imported_first_and_no_thread_imports_either(tmp_path: Path) -> None:
+def test_numpy_is_imported_first_and_no_thread_imports_either() -> None:
     told = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert told.splitlines() == ["numpy True", "onnxruntime True"]
 
@@ -282,7 +282,7 @@ def test_a_preparation_that_is_killed_is_done_again(tmp_path: Path) -> None:
 STOPPED = """
 import signal, sys, threading
 from pathlib import Path
-from ingest import embed, encode
+from ingest import embed
 
 signal.signal(signal.SIGTERM, lambda number, frame: print("told"))
 model = [embed.load(Path(sys.argv[1]))]

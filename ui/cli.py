@@ -125,7 +125,8 @@ def _hint_at_command(question: str) -> None:
         return
     from difflib import get_close_matches
 
-    for name in get_close_matches(question.lower(), [*main.commands, *_ELSEWHERE], n=1, cutoff=0.75):
+    known = main.list_commands(click.get_current_context())
+    for name in get_close_matches(question.lower(), known, n=1, cutoff=0.75):
         click.echo(f"asked as a question; if you meant the command: ask {name}", err=True)
 
 
